@@ -1,0 +1,2 @@
+// Package csvfile follows CSV files that other programs write.
+package csvfile

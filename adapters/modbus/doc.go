@@ -1,0 +1,2 @@
+// Package modbus polls the units of one Modbus bus or host.
+package modbus

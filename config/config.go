@@ -1,0 +1,91 @@
+// Package config is the TOML file format: it reads, checks, explains, and assembles each package's own Config.
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"legacybridge/adapters/csvfile"
+	"legacybridge/adapters/modbus"
+	"legacybridge/adapters/serial"
+	"legacybridge/mapping"
+	"legacybridge/publisher"
+	"legacybridge/publisher/localplatform"
+	"legacybridge/publisher/queue"
+)
+
+// A Config is a whole checked configuration, ready to be run.
+type Config struct {
+	File     string   // main file
+	Files    []string // all files read, main file first, as they are named in messages
+	Site     Site
+	Local    bool                 // server = "local": run the embedded platform and publish to it
+	Platform publisher.Config     // Servers empty with Local; Log and Report are left to the caller
+	Org, App string               // for the client ids of further sessions
+	LocalCfg localplatform.Config // [local], or its defaults
+	Queue    queue.Config
+	Log      Log
+	Links    []Link // in the order of the files
+}
+
+// Site is [site].
+type Site struct {
+	Name string
+	Zone *time.Location
+}
+
+// Log is [log].
+type Log struct {
+	Level  slog.Level
+	Format string // auto journald text json
+}
+
+// A Link is one wire, its devices and their rules. Exactly one of Serial, Modbus and CSV is set.
+type Link struct {
+	Name    string
+	Serial  *serial.Config
+	Modbus  *modbus.Config
+	CSV     *csvfile.Config
+	Mapping mapping.Config
+	Reopen  time.Duration // wait before a failed source is started again
+}
+
+// Options is what a caller knows and the files do not.
+type Options struct {
+	State string    // folder for "state:"; "" = $STATE_DIRECTORY, else /var/lib/legacybridge
+	Build time.Time // mapping.Config.ClockFloor
+}
+
+// A Severity ranks a problem.
+type Severity string
+
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+)
+
+// A Problem is one fault found, with its place.
+type Problem struct {
+	Code      string   `json:"code"`
+	Severity  Severity `json:"severity"`
+	Message   string   `json:"message"`
+	File      string   `json:"file"`
+	Line      int      `json:"line"`       // from 1; 0: the whole file
+	Column    int      `json:"column"`     // display cell, from 1
+	EndColumn int      `json:"end_column"` // cell after the last
+	Fix       *Fix     `json:"fix,omitempty"`
+	BlocksRun bool     `json:"-"` // a warning for check that ends run with 78: an unreadable secret
+}
+
+// A Fix is an edit that mends a problem.
+type Fix struct {
+	Replace string `json:"replace"`
+	With    string `json:"with"`
+}
+
+// Problems is everything found, in the order of the files.
+type Problems []Problem
+
+// Load reads file and what it includes. Config is nil when a problem is an error; all problems come at once.
+// A file that cannot be read is a problem too.
+func Load(file string, opt Options) (*Config, Problems) { return nil, nil }

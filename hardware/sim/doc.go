@@ -1,0 +1,2 @@
+// Package sim is simulated equipment for the demo, the examples and the tests.
+package sim

@@ -1,0 +1,116 @@
+// Package mapping turns readings into events: it gives text values their type, unit and meaning, decides which
+// readings become events, and encodes their payload. It is pure: no I/O, no clock, no goroutine, no log.
+package mapping
+
+import (
+	"time"
+
+	"legacybridge/adapters"
+)
+
+// An Event is what is published for one device, complete but for its number.
+type Event struct {
+	Device   string // configured device
+	Type     string // registered device type
+	ID       string // registered device id
+	Name     string // event id of the topic
+	Format   string // last level of the topic
+	QoS      byte
+	Time     time.Time // of the reading
+	Payload  []byte    // without the member "id": the number comes later, see Number
+	Number   NumberForm
+	Part     int // 1…Parts of a chunked event; 0: whole
+	Parts    int
+	Batch    Batch    // zero: leaves alone
+	TooLarge TooLarge // for the gate only; not stored
+	Suffix   string   // for the gate only: appended to Name of parts
+}
+
+// A NumberForm says where an event's id, "STREAM-NUMBER", goes when it is published.
+type NumberForm byte
+
+const (
+	NoNumber  NumberForm = iota
+	AsMember             // last member of the JSON object that Payload is
+	AsChunkID            // Payload begins with `{"chunk":{"id":"` and the id of part 1 is inserted there
+)
+
+// MaxNumberLen is what an id is counted as, in bytes, before it is known.
+const MaxNumberLen = 32
+
+// A Batch says how readings of one event are joined when the queue is drained.
+type Batch struct {
+	Max    int
+	Within time.Duration // after the first was stored
+}
+
+// TooLarge says what becomes of a payload over the limit.
+type TooLarge byte
+
+const (
+	Chunk TooLarge = iota
+	Split
+	Reject
+)
+
+// A Dead is a dead letter: a record that does not become an event, and why.
+type Dead struct {
+	Link   string // filled by the queue
+	Device string // empty if none is known
+	Event  string // empty: all events of the device
+	Code   string // "MAP011", "SIZ002", "FRM004", …
+	Why    string // one sentence for a technician
+	Origin string // "kiln.csv:1042"
+	Time   time.Time
+	Raw    []byte // the record as it came; for readings without Raw, a JSON object of names and texts
+	Head   []byte
+	Form   RawForm
+	Units  int // what it counts in the ledger: events that the record could have become, at least 1
+}
+
+// A RawForm says what Dead.Raw is, and so how `dead replay` reads it.
+type RawForm byte
+
+const (
+	RawRecord RawForm = iota // decode, then map
+	RawValues                // JSON object of names and texts: map
+	RawEvent                 // payload of an event that the queue gave up; Type, ID and Format of Dead say its topic
+)
+
+// A Count is the ledger's part of one Map, per device. The unit is one event of one reading.
+type Count struct {
+	Device   string
+	Read     int // events the readings could become
+	Filtered int // left out by the rules: triggers, conditions, all points absent
+	Absent   int // point values left out
+}
+
+// An Output is what became of a batch of readings: events and dead letters, each in the order of the readings.
+// Read = len(Events) + Filtered + the sum of Dead.Units, per device; a chunked event counts once.
+type Output struct {
+	Events []Event
+	Dead   []Dead
+	Counts []Count
+}
+
+// A Mapper maps the readings of one link. It remembers what was last sent, so it belongs to one goroutine.
+type Mapper struct{}
+
+// New checks cfg and compiles its expressions. Its error joins one *RuleError for each fault found.
+func New(cfg Config) (*Mapper, error) { return &Mapper{}, nil }
+
+// Map maps readings that arrived at now. What it returns does not share memory with the readings.
+func (m *Mapper) Map(now time.Time, readings []adapters.Reading) Output { return Output{} }
+
+// A RuleError is a fault in a rule, with its place in the configuration.
+type RuleError struct {
+	Device string
+	Path   []string // below the device: {"computed", "weight", "is"}, {"events", "weighed", "when"}
+	Offset int      // byte in the expression text, -1: all of it
+	Length int
+	Code   string // EXP001 …
+	Why    string // what is wrong
+	Help   string // what to write instead, may be empty
+}
+
+func (e *RuleError) Error() string { return e.Why }
