@@ -65,7 +65,8 @@ type Dead struct {
 	Raw    []byte // the record as it came; for readings without Raw, a JSON object of names and texts
 	Head   []byte
 	Form   RawForm
-	Units  int // what it counts in the ledger: events that the record could have become, at least 1
+	Of     *Event // RawEvent: the event; its Payload is Raw
+	Units  int    // what it counts in the ledger: events that the record could have become, at least 1
 }
 
 // A RawForm says what Dead.Raw is, and so how `dead replay` reads it.
@@ -74,7 +75,7 @@ type RawForm byte
 const (
 	RawRecord RawForm = iota // decode, then map
 	RawValues                // JSON object of names and texts: map
-	RawEvent                 // payload of an event that the queue gave up; Type, ID and Format of Dead say its topic
+	RawEvent                 // payload of an event that was queued and given up; Dead.Of is the event
 )
 
 // A Count is the ledger's part of one Map, per device. The unit is one event of one reading.
