@@ -1,0 +1,40 @@
+# legacybridge: `make demo` shows it, `make test` proves it.
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT   ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+BUILT    ?= $(shell git log -1 --format=%cI 2>/dev/null)
+LDFLAGS   = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.built=$(BUILT)
+BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
+FUZZTIME ?= 10s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: demo build test bench lint cross fuzz
+
+demo: build ## a simulated site, end to end; Ctrl-C stops it
+	./legacybridge demo
+
+build:
+	$(BUILD) -o legacybridge ./cmd/legacybridge
+
+test: ## all tests, with the race detector
+	$(GO) test -race ./...
+
+bench: build ## speed and memory of the whole way and of its parts
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/legacybridge
+	$(GO) test -run '^$$' -bench . -timeout 30m ./adapters/... ./mapping/... ./publisher/...
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "the files above are not gofmt-ed"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+cross: ## static builds for the machines that edge boxes are
+	GOOS=linux GOARCH=amd64        $(BUILD) -o dist/legacybridge-amd64 ./cmd/legacybridge
+	GOOS=linux GOARCH=arm64        $(BUILD) -o dist/legacybridge-arm64 ./cmd/legacybridge
+	GOOS=linux GOARCH=arm  GOARM=7 $(BUILD) -o dist/legacybridge-armv7 ./cmd/legacybridge
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
