@@ -14,13 +14,14 @@ type Ahead struct {
 
 	mu      sync.Mutex
 	waiting []Reading
+	spare   []Reading // the slice of the last batch, to be filled again
 	err     error
 	closed  bool
 	more    chan struct{} // there is something to put, or Close was called; capacity 1
 	room    chan struct{} // a put has taken what waited, or failed; capacity 1
 }
 
-// NewAhead puts what is added to it, at most max readings waiting.
+// NewAhead puts what is added to it. While max readings or more wait, Add waits too.
 func NewAhead(ctx context.Context, put Sink, max int) *Ahead {
 	a := &Ahead{max: max, done: make(chan struct{}), more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	go a.run(ctx, put)
@@ -35,7 +36,7 @@ func (a *Ahead) Add(ctx context.Context, r ...Reading) error {
 			a.mu.Unlock()
 			return a.err
 		}
-		if len(a.waiting) < a.max {
+		if len(a.waiting) == 0 || len(a.waiting) < a.max {
 			a.waiting = append(a.waiting, r...)
 			a.mu.Unlock()
 			poke(a.more)
@@ -49,6 +50,9 @@ func (a *Ahead) Add(ctx context.Context, r ...Reading) error {
 		}
 	}
 }
+
+// Failed is closed when a put has failed: a source that waits for its equipment returns then, by way of Close.
+func (a *Ahead) Failed() <-chan struct{} { return a.done }
 
 // Close waits until all that was added is stored, or a put has failed, and returns that error. What was added before
 // ctx was done is still put: the sink decides how long it goes on after that.
@@ -66,14 +70,16 @@ func (a *Ahead) run(ctx context.Context, put Sink) {
 	for range a.more {
 		a.mu.Lock()
 		batch, closed := a.waiting, a.closed
-		a.waiting = nil
+		a.waiting, a.spare = a.spare, nil
 		a.mu.Unlock()
 		poke(a.room)
 		if len(batch) > 0 {
-			if err := put(ctx, Batch{Readings: batch}); err != nil {
-				a.mu.Lock()
-				a.err = err
-				a.mu.Unlock()
+			err := put(ctx, Batch{Readings: batch})
+			clear(batch) // what the readings point to may go
+			a.mu.Lock()
+			a.err, a.spare = err, batch[:0]
+			a.mu.Unlock()
+			if err != nil {
 				poke(a.room)
 				return
 			}

@@ -2,8 +2,8 @@ package adapters
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -13,40 +13,50 @@ type Supervisor struct {
 	Source Source
 	Put    Sink
 	From   Checkpoint    // the stored checkpoint at start, nil on the first run
-	Reopen time.Duration // wait before starting again
+	Reopen time.Duration // wait before starting again; 0 = 2 s
 	Log    *slog.Logger  // already carries the link's name
+
+	failed   error // of Put
+	progress bool  // something was stored since the last warning
 }
 
-// errPut marks a failure of the sink: the source is innocent, and the sink's owner has said what is wrong.
-type errPut struct{ error }
-
-func (e errPut) Unwrap() error { return e.error }
+// remind is how often a trouble that goes on is warned of: the same line every two seconds would bury everything else.
+const remind = 10 * time.Minute
 
 // Run returns nil when the source has read all there is or ctx is done, and the sink's error when that has failed for
 // good. Every other error of the source is logged and answered by a new start. The sink's errors do not
 // count as the source's: a sink that fails has either seen ctx done or lost its disk.
 func (s *Supervisor) Run(ctx context.Context) error {
-	last, repeated := "", 0
+	var last string // trouble warned of
+	var warned time.Time
+	repeated := 0
+	reopen := s.Reopen
+	if reopen == 0 {
+		reopen = 2 * time.Second
+	}
 	for {
 		err := s.Source.Run(ctx, s.From, s.put)
-		if ctx.Err() != nil || err == nil {
+		if ctx.Err() != nil {
 			return nil
 		}
-		if sink, ok := errors.AsType[errPut](err); ok {
-			return sink.error
+		// Not by what Run returned: a source that hides the sink's error would be taken for one that has finished.
+		if s.failed != nil {
+			return s.failed
 		}
-		// The same trouble every two seconds would bury everything else.
-		if err.Error() == last {
+		if err == nil {
+			return nil
+		}
+		if err.Error() == last && !s.progress && time.Since(warned) < remind {
 			repeated++
-			s.Log.Debug("source failed, starting again", "err", err, "dur", s.Reopen)
+			s.Log.Debug("source failed, starting again", "err", err, "dur", reopen)
 		} else {
-			s.Log.Warn("source failed, starting again", "err", err, "dur", s.Reopen, "repeated", repeated)
-			last, repeated = err.Error(), 0
+			s.Log.Warn("source failed, starting again", "err", err, "dur", reopen, "n", repeated)
+			last, warned, repeated, s.progress = err.Error(), time.Now(), 0, false
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(s.Reopen):
+		case <-time.After(reopen):
 		}
 	}
 }
@@ -54,10 +64,12 @@ func (s *Supervisor) Run(ctx context.Context) error {
 // put remembers what is stored, for the next start.
 func (s *Supervisor) put(ctx context.Context, b Batch) error {
 	if err := s.Put(ctx, b); err != nil {
-		return errPut{err}
+		s.failed = err
+		return err
 	}
+	s.progress = true
 	if b.Checkpoint != nil {
-		s.From = b.Checkpoint
+		s.From = slices.Clone(b.Checkpoint) // the source may write its next one into the same bytes
 	}
 	return nil
 }
