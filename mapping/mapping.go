@@ -1,12 +1,46 @@
 // Package mapping turns readings into events: it gives text values their type, unit and meaning, decides which
 // readings become events, and encodes their payload. It is pure: no I/O, no clock, no goroutine, no log.
+//
+// What it promises: every event of every reading is sent, left out by a rule and counted, or in a dead letter with its
+// reason. A reading becomes a dead letter as a whole, and changes nothing that is remembered. A number that is only
+// read and sent keeps its digits (20.10 stays 20.10); scale, offset and conversion are exact; decimals rounds halves
+// away from zero. A quotient that does not end is sent with 15 digits. A payload is always valid JSON. Memory is
+// bounded by the rules, whatever the readings are: ids come from a list, and a window keeps at most 257 sums.
+//
+// Absent is what the rules name so, NaN, an infinity, an unlisted enum value, a number outside min and max, a name that
+// the reading does not bring, and what is computed from any of these or by a division by zero.
+//
+// Dead letters (any Fault of a reading keeps its own code):
+//
+//	MAP011  not a number
+//	MAP012  a number of more than 64 digits, or none that fits a float64
+//	MAP013  not a whole number (type int, mask, bit, bits)
+//	MAP014  neither true nor false
+//	MAP015  the unit that came with the value does not convert
+//	MAP016  the id is not one of ids, or its column is missing
+//	MAP017  the record fits no rule: its device, its event, or its number of values
+//	MAP018  its time cannot be written
+//
+// Rule errors:
+//
+//	MAP001  a number of the rules is none, or min is above max
+//	MAP002  units that do not convert
+//	MAP003  a name used twice, reserved, or badly formed
+//	MAP004  settings of a point that exclude one another
+//	MAP005  an id that is none
+//	EVT001  an event without points, or with one that does not exist
+//	EVT002  a change that is no number above 0, or of a point that is no number
+//	EVT003  align without every, or a negative span
+//	EXP001  does not read, or is not in our language
+//	EXP002  an unknown name
+//	EXP003  types do not fit
+//	EXP004  units do not fit
+//	EXP005  computed from itself
+//	EXP006  too long
+//	EXP007  arguments of a function
 package mapping
 
-import (
-	"time"
-
-	"legacybridge/adapters"
-)
+import "time"
 
 // An Event is what is published for one device, complete but for its number.
 type Event struct {
@@ -93,15 +127,6 @@ type Output struct {
 	Dead   []Dead
 	Counts []Count
 }
-
-// A Mapper maps the readings of one link. It remembers what was last sent, so it belongs to one goroutine.
-type Mapper struct{}
-
-// New checks cfg and compiles its expressions. Its error joins one *RuleError for each fault found.
-func New(cfg Config) (*Mapper, error) { return &Mapper{}, nil }
-
-// Map maps readings that arrived at now. What it returns does not share memory with the readings.
-func (m *Mapper) Map(now time.Time, readings []adapters.Reading) Output { return Output{} }
 
 // A RuleError is a fault in a rule, with its place in the configuration.
 type RuleError struct {
