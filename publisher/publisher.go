@@ -1,14 +1,23 @@
 // Package publisher delivers: the gate before the queue (topic, size, too_large) and the draining of it, one MQTT
 // session at a time. session.go is the only importer of paho.
+//
+// An event leaves the queue only by its acknowledgement, or as a dead letter with the reason. What a connection did not
+// get acknowledged is read from the queue again and sent again, in order, with the same id: at least once, and the
+// first deliveries of a device in their order. Events with a batch are in order among themselves; others overtake them.
+// An event with QoS 0 counts as delivered when the connection has taken it.
+//
+// Run is one goroutine; paho and the wire have theirs for each connection, which have ended when Run returns.
 package publisher
 
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
-	"legacybridge/mapping"
 	"legacybridge/publisher/queue"
 	"legacybridge/publisher/wiotp"
 )
@@ -16,7 +25,7 @@ import (
 // DefaultTopic is the platform's form of an event topic.
 const DefaultTopic = "iot-2/type/{type}/id/{id}/evt/{event}/fmt/{format}"
 
-// Config is how the platform is reached.
+// Config is how the platform is reached. Left out (zero) values have the defaults of the configuration file.
 type Config struct {
 	Servers    []string // mqtt://host:port or mqtts://host:port, tried in order
 	ClientID   string
@@ -51,25 +60,249 @@ type State struct {
 	Reconnects uint64
 }
 
-// A Gate stands before the queue: nothing that the platform would refuse passes it.
-type Gate struct{}
-
-// NewGate takes the limits of cfg (MaxPayload, Topic).
-func NewGate(cfg Config) *Gate { return &Gate{} }
-
-// Admit checks topic, encoding and size of each event and settles too_large: what it returns has its chunks as
-// further events and its rejects as dead letters. It may be called concurrently.
-func (g *Gate) Admit(out mapping.Output) mapping.Output { return out }
+// defaults fills in what cfg leaves out, and checks the rest.
+func (cfg Config) defaults() (Config, error) {
+	if cfg.KeepAlive == 0 {
+		cfg.KeepAlive = 30 * time.Second
+	}
+	if cfg.Window == 0 {
+		cfg.Window = 100
+	}
+	if cfg.MaxPayload == 0 {
+		cfg.MaxPayload = wiotp.MaxPayload
+	}
+	if cfg.Backoff.First <= 0 {
+		cfg.Backoff.First = time.Second
+	}
+	if cfg.Backoff.Max <= 0 {
+		cfg.Backoff.Max = 2 * time.Minute
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	switch {
+	case cfg.ClientID == "":
+		return cfg, errors.New("no client id")
+	case cfg.Window < 1 || cfg.Window > 1000:
+		return cfg, fmt.Errorf("window %d: 1 to 1000 events can be in flight", cfg.Window)
+	case cfg.KeepAlive < time.Second:
+		return cfg, fmt.Errorf("keepalive %v: at least 1s", cfg.KeepAlive)
+	case cfg.MaxPayload < 0:
+		return cfg, fmt.Errorf("max_payload %d", cfg.MaxPayload)
+	case cfg.Backoff.Jitter < 0 || cfg.Backoff.Jitter > 1:
+		return cfg, fmt.Errorf("backoff jitter %v: 0 to 1", cfg.Backoff.Jitter)
+	}
+	return cfg, nil
+}
 
 // A Publisher drains a queue.
-type Publisher struct{}
+type Publisher struct {
+	cfg     Config
+	queue   *queue.Queue
+	stream  string
+	servers []server
+	topic   template
+	dial    dialer
+	t       timing
+
+	finish   chan struct{}
+	finished sync.Once
+
+	// The rest is Run's.
+	reporter
+	retry   retry
+	breaker breaker
+	rivals  rivals
+	next    int // server to begin with
+	vain    int // connections after Finish that came to nothing
+	topics  map[topicKey]string
+}
 
 // New checks cfg.
-func New(cfg Config, q *queue.Queue) (*Publisher, error) { return &Publisher{}, nil }
+func New(cfg Config, q *queue.Queue) (*Publisher, error) {
+	cfg, err := cfg.defaults()
+	if err != nil {
+		return nil, err
+	}
+	servers, err := parseServers(cfg.Servers)
+	if err != nil {
+		return nil, err
+	}
+	topic, err := parseTemplate(cfg.Topic)
+	if err != nil {
+		return nil, err
+	}
+	p := &Publisher{cfg: cfg, queue: q, servers: servers, topic: topic, dial: dialTCP,
+		finish: make(chan struct{}), topics: map[topicKey]string{}}
+	p.setTiming(realTiming)
+	return p, nil
+}
+
+func (p *Publisher) setTiming(t timing) {
+	p.t, p.breaker.t, p.rivals.t = t, t, t
+	p.retry = retry{Backoff: p.cfg.Backoff}
+	p.reporter = reporter{log: p.cfg.Log, report: p.cfg.Report, t: t}
+}
 
 // Run delivers until ctx is done, or until the queue is empty after Finish. It returns nil in both cases, the
-// queue's error when that failed, and after Finish an ErrUnreachable when the platform cannot be reached.
-func (p *Publisher) Run(ctx context.Context) error { return nil }
+// queue's error when that failed, and after Finish an ErrUnreachable when the platform cannot be reached or refuses
+// what is left.
+func (p *Publisher) Run(ctx context.Context) error {
+	p.stream = p.queue.Stream()
+	for ctx.Err() == nil {
+		finishing := p.finishing()
+		if finishing {
+			if empty, err := p.empty(); err != nil || empty {
+				return err
+			}
+		}
+		s, i, failure := p.login(ctx)
+		var wait time.Duration
+		switch {
+		case ctx.Err() != nil && s == nil:
+		case s == nil && finishing:
+			return fmt.Errorf("%w: %w", ErrUnreachable, failure)
+		case s == nil:
+			wait = p.retry.next()
+			p.disconnected(failure.Code, failure.Error())
+		default:
+			end, suspect, err := p.deliver(ctx, s)
+			if err != nil || end == nil {
+				p.disconnected("", "")
+				return err
+			}
+			if wait, err = p.judge(end, suspect, i); err != nil {
+				return err
+			}
+		}
+		p.pause(ctx, wait)
+	}
+	return nil
+}
 
 // Finish makes Run send at once what waits for a batch, and return when everything in the queue is acknowledged.
-func (p *Publisher) Finish() {}
+func (p *Publisher) Finish() { p.finished.Do(func() { close(p.finish) }) }
+
+func (p *Publisher) finishing() bool {
+	select {
+	case <-p.finish:
+		return true
+	default:
+		return false
+	}
+}
+
+// empty says whether everything in the queue is acknowledged.
+func (p *Publisher) empty() (bool, error) {
+	r := p.queue.NewReader()
+	defer func() { _ = r.Close() }() // it only reads
+	_, ok, err := r.Next()
+	return !ok, err
+}
+
+// login tries each server once and returns the session with the number of its server, or why the last one failed.
+func (p *Publisher) login(ctx context.Context) (*session, int, *Failure) {
+	var failure *Failure
+	for n := range p.servers {
+		i := (p.next + n) % len(p.servers)
+		s, err := open(ctx, p.cfg, p.servers[i], p.dial, 0, nil)
+		if err == nil {
+			p.connected(p.servers[i].addr)
+			p.say(slog.LevelInfo, "", p.servers[i].addr, "connected to the platform", "server", p.servers[i].addr, "client", p.cfg.ClientID)
+			return s, i, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		failure = asFailure(err, p.servers[i])
+		p.say(slog.LevelWarn, failure.Code, failure.Server+failure.Why, "not connected to the platform, will retry", "err", failure.Error())
+	}
+	return nil, 0, failure
+}
+
+func asFailure(err error, srv server) *Failure {
+	if f, ok := errors.AsType[*Failure](err); ok {
+		return f
+	}
+	return &Failure{Code: codeUnreachable, Server: srv.addr, Why: "no connection", Err: err}
+}
+
+// judge decides what a drop means and returns how long to wait before the next attempt.
+func (p *Publisher) judge(end *drop, suspect *queue.Entry, srv int) (time.Duration, error) {
+	now, addr := time.Now(), p.servers[srv].addr
+	p.next = (srv + 1) % len(p.servers)
+	if end.acked {
+		p.next, p.vain = 0, 0
+	}
+	if end.stood > p.cfg.Backoff.Max { // with QoS 0 nothing else can reset it
+		p.retry.reset()
+	}
+	p.state.Reconnects++
+	blamed, guilty := p.breaker.dropped(now, *end)
+	if guilty {
+		if err := p.setAside(*suspect, codeRefused, "the server hangs up right after this event, also when it is sent alone: topic, size, or the right to publish it"); err != nil {
+			return 0, err
+		}
+	}
+
+	wait := p.retry.next()
+	code, why := codeClosed, addr+": the server closed the connection"
+	if f, ok := errors.AsType[*Failure](end.cause); ok {
+		code, why = f.Code, f.Error()
+	} else if !end.byPeer {
+		why = addr + ": connection lost: " + end.cause.Error()
+	}
+	rival := p.rivals.dropped(now, *end, blamed)
+	held := true
+	switch {
+	case p.breaker.allRefused():
+		wait, code, why = p.breaker.hold.next(p.t), codeAllRefused, addr+": everything we send is refused: role, topic or organisation"
+	case rival > 0:
+		wait, code, why = rival, codeRival, addr+": another client uses this id ("+p.cfg.ClientID+"): each login ends the other's session"
+	default:
+		held = false
+		if blamed {
+			wait = min(wait, p.t.breakerWait)
+		}
+		if !end.byPeer || !end.inFlight {
+			p.vain++
+		}
+	}
+	p.disconnected(code, why)
+	if p.finishing() && (held || p.vain >= len(p.servers)) {
+		return 0, fmt.Errorf("%w: %s", ErrUnreachable, why)
+	}
+	if held {
+		p.say(slog.LevelError, code, addr, "staying away from the platform", "err", why, "dur", wait)
+	} else {
+		p.say(slog.LevelWarn, code, why, "connection to the platform ended, will retry", "err", why, "dur", wait)
+	}
+	return wait, nil
+}
+
+// pause waits before the next attempt; Finish cuts it short.
+func (p *Publisher) pause(ctx context.Context, d time.Duration) {
+	finish := p.finish
+	if p.finishing() {
+		finish = nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-finish:
+	case <-p.queue.Failed(): // the next use of the queue says how
+	case <-ctx.Done():
+	}
+}
+
+// setAside makes a dead letter of an event of the queue.
+func (p *Publisher) setAside(e queue.Entry, code, why string) error {
+	if err := p.queue.SetAside(e, code, why); err != nil {
+		return err
+	}
+	p.state.SetAside++
+	p.say(slog.LevelError, code, e.Event.Device+"/"+e.Event.Name, "event is a dead letter",
+		"device", e.Event.Device, "event", e.Event.Name, "seq", e.Number, "err", why)
+	return nil
+}

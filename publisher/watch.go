@@ -1,0 +1,150 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// watchBuffer is how many messages wait for a handler that is slow, such as a terminal.
+const watchBuffer = 256
+
+// Watch subscribes to filters and hands every message to handle, in the order in which they came, one call at a time.
+// cfg.ClientID must be its own. It reconnects with back-off and subscribes anew; what is published meanwhile it does not
+// see. It returns nil when ctx is done, an ErrUnreachable when no server lets it in at the first round, and a *Failure
+// when the server refuses a filter. While handle blocks, nothing more is read from the server.
+func Watch(ctx context.Context, cfg Config, filters []string, handle func(Message)) error {
+	w, err := newWatcher(cfg, filters, handle)
+	if err != nil {
+		return err
+	}
+	return w.run(ctx)
+}
+
+// watcher is a session that subscribes, again and again.
+type watcher struct {
+	reporter
+	cfg     Config
+	servers []server
+	dial    dialer
+	filters []string
+	handle  func(Message)
+}
+
+func newWatcher(cfg Config, filters []string, handle func(Message)) (*watcher, error) {
+	cfg, err := cfg.defaults()
+	if err != nil {
+		return nil, err
+	}
+	servers, err := parseServers(cfg.Servers)
+	if err != nil {
+		return nil, err
+	}
+	if len(filters) == 0 {
+		return nil, errors.New("no filter to subscribe to")
+	}
+	return &watcher{reporter: reporter{log: cfg.Log, report: cfg.Report, t: realTiming}, cfg: cfg, servers: servers,
+		dial: dialTCP, filters: filters, handle: handle}, nil
+}
+
+func (w *watcher) run(ctx context.Context) error {
+	wait := retry{Backoff: w.cfg.Backoff}
+	for first := true; ctx.Err() == nil; first = false {
+		var failure *Failure
+		for _, srv := range w.servers {
+			stood, err := w.session(ctx, srv)
+			if ctx.Err() != nil {
+				return nil
+			}
+			failure = asFailure(err, srv)
+			w.disconnected(failure.Code, failure.Error())
+			if failure.Code == codeFilter {
+				return failure
+			}
+			if stood > 0 { // it was let in: begin with the first server again
+				first = false
+			}
+			if stood > w.cfg.Backoff.First { // nothing is acknowledged here that could reset it
+				wait.reset()
+			}
+			if stood > 0 {
+				break
+			}
+		}
+		if first {
+			return fmt.Errorf("%w: %w", ErrUnreachable, failure)
+		}
+		pause := wait.next()
+		w.say(slog.LevelWarn, failure.Code, failure.Server+failure.Why, "not connected to the platform, will retry", "err", failure.Error(), "dur", pause)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+// session watches over one connection until it ends, and returns how long it was subscribed and why it ended.
+func (w *watcher) session(ctx context.Context, srv server) (time.Duration, error) {
+	messages, end := make(chan Message, watchBuffer), make(chan struct{})
+	stop := sync.OnceFunc(func() { close(end) })
+	defer stop()
+	s, err := open(ctx, w.cfg, srv, w.dial, len(w.filters), func(m Message) {
+		select {
+		case messages <- m:
+		case <-end:
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := s.subscribe(ctx, w.filters); err != nil {
+		err = s.lost(err)
+		if closedByPeer(err) {
+			err = &Failure{Code: codeClosed, Server: srv.addr, Why: "the server closed the connection at the subscription: filter, or the right to it"}
+		}
+		return 0, err
+	}
+	since := time.Now()
+	w.connected(srv.addr)
+	w.say(slog.LevelInfo, "", srv.addr, "watching the platform", "server", srv.addr, "client", w.cfg.ClientID)
+	for {
+		select {
+		case m := <-messages:
+			w.handle(m)
+		case <-s.gone():
+			return time.Since(since), w.ended(s, srv, messages)
+		case <-ctx.Done():
+			stop()
+			s.close()
+			return time.Since(since), ctx.Err()
+		}
+	}
+}
+
+// ended hands out what came before the connection ended, and says why it did.
+func (w *watcher) ended(s *session, srv server, messages <-chan Message) error {
+	lost := make(chan error, 1)
+	go func() { lost <- s.lost(errEnded) }() // it waits for paho, which waits for us to take the messages
+	var err error
+	for waiting := true; waiting; {
+		select {
+		case m := <-messages:
+			w.handle(m)
+		case err = <-lost:
+			waiting = false
+		}
+	}
+	for len(messages) > 0 {
+		w.handle(<-messages)
+	}
+	if closedByPeer(err) {
+		return &Failure{Code: codeClosed, Server: srv.addr, Why: "the server closed the connection: it stopped, or another client uses this id"}
+	}
+	return err
+}
