@@ -1,6 +1,8 @@
 package localplatform
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 
 	"legacybridge/publisher/wiotp"
@@ -28,6 +30,8 @@ type Device struct {
 	Type, ID string
 }
 
+func (d Device) String() string { return d.Type + "/" + d.ID }
+
 // Unregistered says what becomes of events for devices that are not registered.
 type Unregistered byte
 
@@ -35,3 +39,36 @@ const (
 	RejectUnregistered Unregistered = iota // not delivered, connection closed
 	AcceptUnregistered                     // delivered, counted, logged once per device
 )
+
+// check finds what would make every login or every event fail.
+func (cfg *Config) check() error {
+	if cfg.Org == wiotp.Quickstart {
+		return errors.New("the organisation quickstart is not supported yet")
+	}
+	if err := (wiotp.ClientID{Class: wiotp.Application, Org: cfg.Org, App: "x"}).Validate(); err != nil {
+		return fmt.Errorf("org: %w", err)
+	}
+	if cfg.Store == "" {
+		return errors.New(`no store: give a folder, or "memory" to keep nothing`)
+	}
+	if cfg.MaxPayload < 0 || cfg.MaxPayload > maxMaxPayload {
+		return fmt.Errorf("max_payload is %d bytes, 1 to %d are possible", cfg.MaxPayload, maxMaxPayload)
+	}
+	for key, u := range cfg.Users {
+		if err := wiotp.CheckAPIKey(key, cfg.Org); err != nil {
+			return fmt.Errorf("user %q: %w", key, err)
+		}
+		if err := wiotp.CheckToken(u.Token); err != nil {
+			return fmt.Errorf("user %q: %w", key, err)
+		}
+	}
+	for _, d := range cfg.Devices {
+		if err := (wiotp.Topic{Type: d.Type, ID: d.ID, Name: "x", Format: "x"}).Validate(); err != nil {
+			return fmt.Errorf("device %s: %w", d, err)
+		}
+	}
+	return nil
+}
+
+// maxMaxPayload is what MQTT's length field leaves beside the longest topic.
+const maxMaxPayload = 256<<20 - 1<<17

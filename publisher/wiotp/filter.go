@@ -15,14 +15,14 @@ type Filter struct {
 // of the table, # never.
 func ParseFilter(s string) (Filter, error) {
 	if strings.IndexByte(s, '#') >= 0 {
-		return Filter{}, badTopic("filter", "# is never allowed for applications; use + for each level")
+		return Filter{}, badTopic("filter", "%q: # is never allowed for applications, use + for each level", clip(s))
 	}
 	if len(s) > MaxTopic {
 		return Filter{}, badTopic("filter", "filter has %d bytes, MQTT ends at %d", len(s), MaxTopic)
 	}
 	f, ok := cutFilter(s)
 	if !ok {
-		return Filter{}, badTopic("filter", "an application subscribes to iot-2/type/T/id/I/evt/E/fmt/F, …/cmd/C/fmt/F, …/mon or iot-2/app/A/mon only")
+		return Filter{}, badTopic("filter", "%q: an application subscribes to iot-2/type/T/id/I/evt/E/fmt/F, …/cmd/C/fmt/F, …/mon or iot-2/app/A/mon only", clip(s))
 	}
 	if err := f.Validate(); err != nil {
 		return Filter{}, err

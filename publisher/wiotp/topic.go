@@ -39,13 +39,13 @@ type Topic struct {
 func ParseTopic(s string) (Topic, error) {
 	t, tail, ok := cutTopic(s)
 	if !ok || tail != "" {
-		return Topic{}, badTopic("topic", "an application publishes on iot-2/type/T/id/I/evt/E/fmt/F or …/cmd/C/fmt/F only")
-	}
-	if err := t.check(); err != nil {
-		return Topic{}, err
+		return Topic{}, badTopic("topic", "%q: an application publishes on iot-2/type/T/id/I/evt/E/fmt/F or …/cmd/C/fmt/F only", clip(s))
 	}
 	if len(s) > MaxTopic {
 		return Topic{}, badTopic("topic", "topic has %d bytes, MQTT ends at %d", len(s), MaxTopic)
+	}
+	if err := t.check(); err != nil {
+		return Topic{}, err
 	}
 	return t, nil
 }

@@ -1,0 +1,119 @@
+package localplatform
+
+import (
+	"encoding/binary"
+
+	"legacybridge/publisher/wiotp"
+)
+
+const (
+	connectPacket byte = 0x10
+	connackPacket byte = 0x20
+)
+
+// A login is a CONNECT packet taken apart. The broker gets the packet as it came; it is read here first because the
+// broker closes without an answer where the platform has one.
+type login struct {
+	raw      []byte
+	id       string
+	hasUser  bool
+	user     string
+	password []byte
+	will     struct {
+		set   bool
+		topic string
+		size  int
+	}
+}
+
+// Bits of the connect flags.
+const (
+	flagReserved   = 1 << 0
+	flagWill       = 1 << 2
+	flagsWillQoS   = 3 << 3
+	flagWillRetain = 1 << 5
+	flagPassword   = 1 << 6
+	flagUser       = 1 << 7
+)
+
+// parseLogin takes raw, a whole packet, apart by the rules of MQTT 3.1 and 3.1.1.
+func parseLogin(raw []byte) (*login, error) {
+	b := raw[1:]
+	for b[0]&0x80 != 0 {
+		b = b[1:]
+	}
+	f := fields{b: b[1:]}
+	name := string(f.text())
+	level := f.byte()
+	flags := f.byte()
+	f.take(2) // keepalive: the broker's business
+	switch {
+	case f.short:
+		return nil, badLogin("the packet is too short")
+	case name == "MQTT" && level == 5:
+		return nil, &wiotp.Refusal{Rule: "version", Code: wiotp.BadData, Connack: refusedLevel5, Why: "MQTT 5 is not spoken here; use MQTT 3.1.1"}
+	case name != "MQTT" && name != "MQIsdp":
+		return nil, badLogin("the protocol is not MQTT")
+	case name == "MQTT" && level != 4, name == "MQIsdp" && level != 3:
+		return nil, &wiotp.Refusal{Rule: "version", Code: wiotp.BadData, Connack: wiotp.ConnackVersion, Why: "an unknown version of MQTT; use 3.1.1"}
+	case flags&flagReserved != 0:
+		return nil, badLogin("a reserved flag is set")
+	case flags&flagWill == 0 && flags&(flagsWillQoS|flagWillRetain) != 0, flags&flagsWillQoS == flagsWillQoS:
+		return nil, badLogin("the flags of the will contradict each other")
+	case flags&flagUser == 0 && flags&flagPassword != 0:
+		return nil, badLogin("a password without a user name")
+	}
+	l := &login{raw: raw, id: string(f.text())}
+	if flags&flagWill != 0 {
+		l.will.set = true
+		l.will.topic = string(f.text())
+		l.will.size = len(f.text())
+	}
+	if flags&flagUser != 0 {
+		l.hasUser = true
+		l.user = string(f.text())
+	}
+	if flags&flagPassword != 0 {
+		l.password = f.text()
+	}
+	if f.short || len(f.b) > 0 {
+		return nil, badLogin("the packet is longer or shorter than its fields")
+	}
+	return l, nil
+}
+
+func badLogin(why string) error {
+	return &wiotp.Refusal{Rule: "login", Code: wiotp.BadData, Why: "not a valid login: " + why}
+}
+
+// fields reads a packet's fields in their order. After one that is not there, short is set and the rest are empty.
+type fields struct {
+	b     []byte
+	short bool
+}
+
+func (f *fields) take(n int) []byte {
+	if n > len(f.b) {
+		f.b, f.short = nil, true
+		return nil
+	}
+	field := f.b[:n]
+	f.b = f.b[n:]
+	return field
+}
+
+func (f *fields) byte() byte {
+	if b := f.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+// text is a field with its length in front.
+func (f *fields) text() []byte {
+	n := f.take(2)
+	if n == nil {
+		return nil
+	}
+	return f.take(int(binary.BigEndian.Uint16(n)))
+}

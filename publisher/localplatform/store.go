@@ -1,0 +1,147 @@
+package localplatform
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"legacybridge/publisher/wiotp"
+)
+
+// inMemory is the Store that keeps nothing.
+const inMemory = "memory"
+
+const (
+	keyFile  = "key.json"
+	lockFile = "lock"
+)
+
+// A store is the platform's folder. The zero value is a store in memory.
+type store struct {
+	dir  string
+	lock *os.File
+}
+
+// openStore makes the folder if need be and takes it for this process, until Close or its end.
+func openStore(dir string) (*store, error) {
+	if dir == inMemory {
+		return &store{}, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("platform store: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("platform store: %w", err)
+	}
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	switch {
+	case err == nil:
+		return &store{dir: dir, lock: lock}, nil
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		err = fmt.Errorf("platform store %s: %w", dir, ErrBusy)
+	default:
+		err = fmt.Errorf("platform store %s: lock: %w", dir, err)
+	}
+	return nil, errors.Join(err, lock.Close())
+}
+
+// Close gives the folder back.
+func (s *store) Close() error {
+	if s.lock == nil {
+		return nil
+	}
+	return s.lock.Close()
+}
+
+// key is what legacybridge's own sessions log in with. Without configured users it is the store's, made now if there
+// is none.
+func (s *store) key(cfg Config) (string, wiotp.Token, error) {
+	if len(cfg.Users) > 0 {
+		first := slices.Min(slices.Collect(maps.Keys(cfg.Users)))
+		return first, cfg.Users[first].Token, nil
+	}
+	if s.dir != "" {
+		apiKey, token, err := ReadKey(s.dir)
+		switch {
+		case err == nil:
+			if err := wiotp.CheckAPIKey(apiKey, cfg.Org); err != nil {
+				return "", "", fmt.Errorf("%s was made for another organisation; remove it and a new one is made: %w", filepath.Join(s.dir, keyFile), err)
+			}
+			return apiKey, token, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return "", "", err
+		}
+	}
+	k := key{APIKey: wiotp.APIKey(cfg.Org, strings.ToLower(rand.Text()[:10])), Token: rand.Text()}
+	if s.dir != "" {
+		if err := k.write(s.dir); err != nil {
+			return "", "", fmt.Errorf("platform key: %w", err)
+		}
+	}
+	return k.APIKey, wiotp.Token(k.Token), nil
+}
+
+// A key is the content of key.json. Its token is only letters and digits, so that no shell needs quotes around it.
+type key struct {
+	APIKey string `json:"api_key"`
+	Token  string `json:"token"`
+}
+
+// ReadKey reads the key that Open keeps in a store folder, for other commands on this machine.
+func ReadKey(store string) (apiKey string, token wiotp.Token, err error) {
+	path := filepath.Join(store, keyFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", "", fmt.Errorf("no platform key yet, it is made when the platform first starts on this store: %w", err)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("platform key: %w", err)
+	}
+	var k key
+	d := json.NewDecoder(bytes.NewReader(text))
+	if err := d.Decode(&k); err != nil {
+		// The cause is not quoted: it might hold a piece of the token.
+		return "", "", fmt.Errorf("%s is damaged; remove it and a new key is made", path)
+	}
+	if k.APIKey == "" || wiotp.CheckToken(wiotp.Token(k.Token)) != nil {
+		return "", "", fmt.Errorf("%s holds no usable api_key and token; remove it and a new key is made", path)
+	}
+	return k.APIKey, wiotp.Token(k.Token), nil
+}
+
+// write puts the key into dir so that a power cut leaves either no key or a whole one.
+func (k key) write(dir string) error {
+	text, err := json.Marshal(k)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, keyFile+".*") // mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(text, '\n'))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, keyFile))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
