@@ -75,6 +75,23 @@ type Problem struct {
 	EndColumn int      `json:"end_column"` // cell after the last
 	Fix       *Fix     `json:"fix,omitempty"`
 	BlocksRun bool     `json:"-"` // a warning for check that ends run with 78: an unreadable secret
+
+	at     place
+	stage  stage  // when it was found
+	label  string // stands behind the caret
+	hint   string // stands in brackets in the short format; "" = label
+	before bool   // the line above is shown too, for it says whose line this is
+	beside []beside
+	second place  // a second place, in any file
+	there  string // stands behind its line
+	notes  []string
+	files  int // files read in all
+}
+
+// A beside is a further line of the same file, with what is said about it.
+type beside struct {
+	place
+	text string
 }
 
 // A Fix is an edit that mends a problem.
@@ -85,7 +102,3 @@ type Fix struct {
 
 // Problems is everything found, in the order of the files.
 type Problems []Problem
-
-// Load reads file and what it includes. Config is nil when a problem is an error; all problems come at once.
-// A file that cannot be read is a problem too.
-func Load(file string, opt Options) (*Config, Problems) { return nil, nil }

@@ -1,0 +1,306 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// schemaVersion is the one that this grammar has.
+const schemaVersion = 1
+
+var defaultInclude = []string{"conf.d/*.toml", "profiles/*.toml"}
+
+// maxFiles is far above what a site has.
+const maxFiles = 1000
+
+// A loader reads one configuration.
+type loader struct {
+	report
+	opt    Options
+	dir    string // absolute folder of the main file
+	prefix string // of file names in messages
+	ports  string // /dev/serial, where udev keeps the stable names of ports
+
+	single  map[string]*node // single-instance tables
+	links   []*linkDef
+	devices []*deviceDef
+}
+
+// Load reads file and what it includes. Config is nil when a problem is an error; all problems come at once.
+// A file that cannot be read is a problem too.
+func Load(file string, opt Options) (*Config, Problems) {
+	l := &loader{opt: opt, ports: "/dev/serial"}
+	return l.load(file)
+}
+
+func (l *loader) load(file string) (*Config, Problems) {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		path = file
+	}
+	l.dir = filepath.Dir(path)
+	if !filepath.IsAbs(file) {
+		l.prefix = filepath.Dir(file)
+	}
+	if main := l.read(path, filepath.Base(path)); main != nil {
+		for _, found := range l.include(main) {
+			name, err := filepath.Rel(l.dir, found)
+			if err != nil {
+				name = found
+			}
+			l.read(found, name)
+		}
+	}
+	cfg := l.assemble()
+	cfg.File = file
+	problems := l.sorted()
+	if n, _ := problems.Count(); n > 0 {
+		return nil, problems
+	}
+	return cfg, problems
+}
+
+// read reads one file and takes its tables. It returns nil if that cannot be.
+func (l *loader) read(path, name string) *node {
+	text, err := readFile(path, maxFile)
+	src := newSource(filepath.Join(l.prefix, name), string(text), len(l.files))
+	l.files = append(l.files, src)
+	if err != nil {
+		l.partial = true
+		p := l.errorf("CFG001", src.whole(), "%s cannot be read: %v", src.name, err)
+		if errors.Is(err, fs.ErrNotExist) && len(l.files) == 1 {
+			p.note("help", "name the main file with  -c FILE")
+		}
+		return nil
+	}
+	return l.take(src)
+}
+
+// readFile reads a regular file of at most limit bytes: a pipe or a device could keep us waiting for ever.
+func readFile(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, bare(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a file")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, bare(err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("it is larger than %d bytes", limit)
+	}
+	return text, bare(err)
+}
+
+// bare takes the path out of an error: the message names it already.
+func bare(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// take parses a file and sorts its tables in. The first file is the main file.
+func (l *loader) take(src *source) *node {
+	root, w, err := src.parse()
+	if err != nil {
+		l.partial = true
+		l.syntax(src, w, err)
+		return nil
+	}
+	l.stage = reading
+	for _, c := range w.reopened {
+		p := l.errorf("CFG009", src.place(c.second), "%q was written as a table in braces and cannot be continued here", c.name)
+		p.label = "write the first one as a [table] too"
+		p.second, p.there = src.place(c.first), "closed here"
+		p.note("fix", "write it as  [%s.…]", c.name)
+	}
+	main := src.rank == 0
+	if main {
+		l.version(root)
+	}
+	for _, n := range root.kids {
+		l.top(n, main)
+	}
+	return root
+}
+
+func (s *source) place(p span) place { return place{s, p} }
+
+// version checks the key that everything else depends on.
+func (l *loader) version(root *node) {
+	n := root.kid("schema")
+	switch v, isInt := int64(0), false; {
+	case n == nil:
+		p := l.errorf("CFG004", root.src.whole(), `%s does not begin with "schema"`, root.src.name)
+		p.note("fix", "write  schema = %d  as its first line", schemaVersion)
+	default:
+		if v, isInt = n.scalar.(int64); !isInt || v != schemaVersion {
+			p := l.errorf("CFG005", n.value(), "this version reads schema %d only", schemaVersion)
+			p.label = fmt.Sprintf("write %d", schemaVersion)
+		} else if root.kids[0] != n {
+			p := l.errorf("CFG004", n.key(), `"schema" is not the first key`)
+			p.label = "move this line to the top of the file"
+		}
+	}
+}
+
+// top sorts a top-level key of a file in.
+func (l *loader) top(n *node, main bool) {
+	if slices.ContainsFunc(mainKeys, func(k key) bool { return k.name == n.name }) {
+		if !main {
+			p := l.errorf("CFG006", n.key(), "only the main file has %q", n.name)
+			p.label = "leave it out here"
+		}
+		return
+	}
+	i := slices.IndexFunc(fileKeys, func(k key) bool { return k.name == n.name })
+	if i < 0 {
+		l.stage = grammar
+		keys := fileKeys
+		if main {
+			keys = concat(mainKeys, fileKeys)
+		}
+		l.unknown(n, keys, 0)
+		l.stage = reading
+		return
+	}
+	switch k := fileKeys[i]; {
+	case k.soon:
+		l.stage = grammar
+		l.notYet(n, k.name)
+		l.stage = reading
+	case !l.isTable(n):
+	case n.name == "links":
+		for _, kid := range n.kids {
+			if l.isTable(kid) {
+				l.checkName(kid, kid.key(), kid.name, tableName)
+				l.links = addOnce(l, l.links, &linkDef{node: kid})
+			}
+		}
+	case n.name == "devices":
+		for _, kid := range n.kids {
+			if l.isTable(kid) {
+				l.checkName(kid, kid.key(), kid.name, tableName)
+				l.devices = addOnce(l, l.devices, &deviceDef{node: kid})
+			}
+		}
+	default:
+		if l.single == nil {
+			l.single = map[string]*node{}
+		}
+		if before := l.single[n.name]; before != nil {
+			l.twice(n, before)
+			return
+		}
+		l.single[n.name] = n
+	}
+}
+
+// addOnce adds a link or a device unless a file before has it.
+func addOnce[D interface{ table() *node }](l *loader, all []D, d D) []D {
+	for _, other := range all {
+		if other.table().name == d.table().name {
+			l.twice(d.table(), other.table())
+			return all
+		}
+	}
+	return append(all, d)
+}
+
+func (l *loader) twice(n, before *node) {
+	p := l.errorf("CFG008", n.head(), "%s stands in two files", n.head().writtenOr(n.name))
+	p.label = "a table belongs to one file"
+	p.second, p.there = before.head(), "the other one"
+}
+
+// include returns the files that the main file names, in name order.
+func (l *loader) include(main *node) []string {
+	globs := defaultInclude
+	n := main.kid("include")
+	if n != nil {
+		l.scalar(n, key{kind: texts})
+		globs = val(main, "include", []string(nil))
+	}
+	seen := map[string]bool{filepath.Join(l.dir, filepath.Base(main.src.name)): true}
+	var files []string
+	for i, glob := range globs {
+		full := glob
+		if !filepath.IsAbs(full) {
+			full = filepath.Join(l.dir, glob)
+		}
+		found, err := filepath.Glob(full)
+		switch {
+		case err != nil:
+			l.errorf("CFG007", n.elems[i].value(), "%q is not a pattern of file names", glob)
+		case len(found) == 0 && n != nil && !strings.ContainsAny(glob, "*?["):
+			l.partial = true
+			p := l.errorf("CFG007", n.elems[i].value(), "there is no file %s", glob)
+			p.label = "looked for from the folder of this file"
+		case len(found) == 0 && n != nil:
+			p := l.warnf("CFG007", n.elems[i].value(), "no file matches %s", glob)
+			p.label = "looked for from the folder of this file"
+		}
+		slices.Sort(found)
+		for _, f := range found {
+			if !seen[f] {
+				seen[f] = true
+				files = append(files, f)
+			}
+		}
+	}
+	if len(files) > maxFiles {
+		l.errorf("CFG007", n.value(), "more than %d files are included", maxFiles)
+		files = files[:maxFiles]
+	}
+	return files
+}
+
+// syntax reports what the TOML package says, in our words where it is the usual mistake.
+func (l *loader) syntax(src *source, w *walk, err error) {
+	e, ok := errors.AsType[toml.ParseError](err)
+	if !ok {
+		l.errorf("CFG010", src.whole(), "%s: %v", src.name, err)
+		return
+	}
+	at := src.whole()
+	if n := e.Position.Line; n >= 1 && n <= len(src.lines) {
+		start, column := src.lines[n-1], max(e.Position.Col, 1)
+		if n == 1 && strings.HasPrefix(src.text, byteOrderMark) {
+			start += len(byteOrderMark)
+		}
+		at = src.place(span{min(start+column-1, start+len(src.row(n))), 1})
+		for _, c := range w.twice {
+			if line, _ := src.line(c.second.off); line == n {
+				p := l.errorf("CFG003", src.place(c.second), "%q is written twice", c.name)
+				p.label = "leave one of them out"
+				p.second, p.there = src.place(c.first), "the other one"
+				return
+			}
+		}
+		if secretKey.MatchString(src.row(n)) { // the parser's message may quote the secret
+			l.errorf("CFG002", at, "this line is not TOML").label = "a value in quotes, or a table in braces"
+			return
+		}
+	}
+	if strings.HasPrefix(e.Message, "invalid escape") {
+		p := l.errorf("CFG002", at, "a backslash in double quotes begins a special character, and this one does not exist")
+		p.label = "not in double quotes"
+		p.note("help", "put patterns and paths with backslashes in single quotes")
+		return
+	}
+	l.errorf("CFG002", at, "this is not TOML: %s", strings.TrimPrefix(e.Message, "toml: "))
+}
