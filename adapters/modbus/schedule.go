@@ -1,0 +1,124 @@
+package modbus
+
+import "time"
+
+const (
+	// A unit that missed this many polls in a row is asked once per probeEvery, with one request.
+	patience   = 3
+	probeEvery = 30 * time.Second
+	// The silent units leave the others ten times what their last probe took: a tenth of the time is theirs.
+	probeShare = 10
+	// After the first and the second miss, as multiples of what they took: most silences are short, and yet the first
+	// minute of a dead unit costs no more than a tenth of it.
+	firstPause, secondPause = 2, 20
+
+	busyTries = 3
+	busyFirst = 100 * time.Millisecond // then doubled
+)
+
+// next returns the unit to ask next, and when; nil if all are done. Oldest due first, then who was asked longest ago.
+func (s *Source) next(now time.Time) (*unit, time.Time) {
+	answering := false
+	for _, u := range s.units {
+		answering = answering || u.misses == 0
+	}
+	var first *unit
+	var at time.Time
+	for _, u := range s.units {
+		if u.done {
+			continue
+		}
+		if !u.planned || u.due.Sub(now) > u.ahead+time.Second { // a clock that was put back must not stop aligned polls
+			u.plan(s.started, now, now)
+		}
+		due := u.due
+		if u.misses >= patience && answering && due.Before(s.probeAfter) {
+			due = s.probeAfter
+		}
+		if first == nil || due.Before(at) || due.Equal(at) && u.began.Before(first.began) {
+			first, at = u, due
+		}
+	}
+	return first, at
+}
+
+// plan makes the first tick not before t the next poll.
+func (u *unit) plan(started, now, t time.Time) {
+	u.tick = tick(started, t, u.Every, u.Align)
+	u.due, u.ahead, u.planned = u.tick, u.tick.Sub(now), true
+}
+
+// repeat plans u's poll again because the unit said that it is busy, and tells whether there is time for it.
+func (s *Source) repeat(u *unit, now time.Time) bool {
+	if u.busy == 0 || u.busy > busyTries {
+		return false
+	}
+	wait := busyFirst << (u.busy - 1)
+	if !s.cfg.Once && !now.Add(wait).Before(tick(s.started, now.Add(1), u.Every, u.Align)) {
+		return false
+	}
+	u.due, u.ahead = now.Add(wait), wait
+	return true
+}
+
+// again plans the next poll of u after one that ended now.
+func (s *Source) again(u *unit, now time.Time) {
+	took := now.Sub(u.began)
+	from := now.Add(1)
+	switch {
+	case u.misses >= patience:
+		s.probeAfter = now.Add((probeShare - 1) * took)
+		from = later(from, u.tick.Add(max(probeEvery, probeShare*took)))
+	case u.misses == 2:
+		from = later(from, now.Add(secondPause*took))
+	case u.misses == 1:
+		from = later(from, now.Add(firstPause*took))
+	}
+	last := u.tick
+	u.plan(s.started, now, from)
+	if u.misses == 0 {
+		u.late.add(u.tick.Sub(last) > u.Every*3/2)
+	}
+}
+
+// hurry makes the silent units due when one has come back.
+func (s *Source) hurry(now time.Time) {
+	for _, u := range s.units {
+		if u.misses >= patience {
+			u.tick, u.due, u.ahead = now, now, 0
+		}
+	}
+}
+
+// tick returns the first multiple of every, from started or in the local time of zone, not before t.
+func tick(started, t time.Time, every time.Duration, zone *time.Location) time.Time {
+	if zone == nil {
+		n := (t.Sub(started) + every - 1) / every
+		return started.Add(max(n, 0) * every)
+	}
+	next := localTick(t, every, offset(t, zone))
+	if shifted := offset(next, zone); shifted != offset(t, zone) { // the clocks change in between
+		next = localTick(t, every, shifted)
+	}
+	return next
+}
+
+func localTick(t time.Time, every, offset time.Duration) time.Time {
+	local := t.UnixNano() + int64(offset)
+	if over := local % int64(every); over > 0 {
+		local += int64(every) - over
+	}
+	return time.Unix(0, local-int64(offset))
+}
+
+func offset(t time.Time, zone *time.Location) time.Duration {
+	_, seconds := t.In(zone).Zone()
+	return time.Duration(seconds) * time.Second
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,169 @@
+package modbus
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"legacybridge/adapters"
+	"legacybridge/hardware/port"
+)
+
+const (
+	defaultTimeout = 500 * time.Millisecond
+	defaultMaxRead = 120
+	shortestGap    = 1750 * time.Microsecond // above 19200 Bd (Modbus over Serial Line V1.02, 2.5.1.1)
+	// What may wait while the queue commits. Polling stops beyond it: a disk that stands for long must not fill memory.
+	maxAhead = 512
+	// A clock that was set is noticed after this long.
+	longestWait = time.Minute
+)
+
+// A Source polls the units of one link. Only one Run at a time.
+type Source struct {
+	cfg   Config
+	units []*unit
+	wire  *wire
+
+	started    time.Time // of the current Run: unaligned polls are multiples of Every from here
+	probeAfter time.Time // no unit that is silent for long is asked before, while others answer
+
+	reported adapters.State // what Report was last told
+	at       time.Time      // when
+	pending  bool           // counters have moved since
+}
+
+// New checks cfg and plans the requests. It opens nothing.
+func New(cfg Config) (*Source, error) {
+	if cfg.Timeout < 0 || cfg.Retries < 0 || cfg.MaxGap < 0 || cfg.Gap < 0 || cfg.MaxRead < 0 || cfg.MaxRead > maxRegisters {
+		return nil, fmt.Errorf("%s: timeout, retries, max_gap and gap must not be negative, max_read is 1 to %d", cfg.Link, maxRegisters)
+	}
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
+	cfg.MaxRead = cmp.Or(cfg.MaxRead, defaultMaxRead)
+	if cfg.Gap == 0 && cfg.Framing != TCP {
+		cfg.Gap = shortestGap
+		if cfg.Framing == RTU && cfg.Port.Mode.Baud > 0 && cfg.Port.Mode.Baud <= 19200 {
+			cfg.Gap = cfg.Port.Mode.CharTime() * 7 / 2
+		}
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = func(ctx context.Context) (port.Port, error) { return port.Open(ctx, cfg.Port) }
+	}
+	s := &Source{cfg: cfg}
+	s.wire = newWire(&s.cfg)
+	taken := map[byte]string{}
+	for _, d := range cfg.Devices {
+		if cfg.Once {
+			d.Align = nil // now
+		}
+		u, err := newUnit(&s.cfg, d)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", d.Name, err)
+		}
+		if other, ok := taken[d.Unit]; ok {
+			return nil, fmt.Errorf("%s: unit %d on %s is %s already", d.Name, d.Unit, cfg.Link, other)
+		}
+		taken[d.Unit] = d.Name
+		s.units = append(s.units, u)
+	}
+	if len(s.units) == 0 {
+		return nil, fmt.Errorf("%s: no devices to poll", cfg.Link)
+	}
+	return s, nil
+}
+
+// Run implements adapters.Source. There is nothing to resume.
+func (s *Source) Run(ctx context.Context, _ adapters.Checkpoint, put adapters.Sink) error {
+	polling, stop := context.WithCancel(ctx)
+	defer stop()
+	ahead := adapters.NewAhead(ctx, func(ctx context.Context, b adapters.Batch) error {
+		err := put(ctx, b)
+		if err != nil {
+			stop() // the next poll may be long hence
+		}
+		return err
+	}, maxAhead)
+	err := s.run(polling, ahead)
+	if failed := ahead.Close(); failed != nil {
+		return failed
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (s *Source) run(ctx context.Context, ahead *adapters.Ahead) error {
+	s.started, s.probeAfter = time.Now(), time.Time{}
+	s.wire.distrust()
+	defer s.wire.close()
+	for _, u := range s.units {
+		u.planned, u.done, u.polled, u.busy = false, false, false, 0
+		u.client = s.wire.client(ctx, u.Unit)
+	}
+	err := s.wire.open(ctx)
+	for err == nil {
+		s.report(time.Now())
+		u, at := s.next(time.Now())
+		if u == nil {
+			return s.unanswered()
+		}
+		if wait := time.Until(at); wait > 0 {
+			err = sleep(ctx, min(wait, longestWait, s.untilReport()))
+			continue
+		}
+		err = s.poll(ctx, u, ahead)
+	}
+	if l, ok := errors.AsType[lost](err); ok {
+		err = l.error
+	}
+	if ctx.Err() == nil {
+		s.linkLost(err)
+	}
+	return err
+}
+
+// poll polls u and hands its reading over. The error is the link's or the sink's.
+func (s *Source) poll(ctx context.Context, u *unit, ahead *adapters.Ahead) error {
+	silent := u.misses >= patience
+	gone := u.poll(s.wire, s.cfg.Retries)
+	if ctx.Err() != nil {
+		return ctx.Err() // broken off
+	}
+	now := time.Now()
+	s.pending = true
+	if gone == nil && s.repeat(u, now) {
+		return nil
+	}
+	u.done = s.cfg.Once
+	if reading, ok := u.reading(); ok {
+		if err := ahead.Add(ctx, reading); err != nil {
+			return err
+		}
+	}
+	if gone != nil {
+		return gone
+	}
+	s.again(u, now)
+	if silent && u.misses == 0 {
+		s.hurry(now)
+	}
+	return nil
+}
+
+// unanswered names the devices that did not answer when each was polled once.
+func (s *Source) unanswered() error {
+	var names []string
+	for _, u := range s.units {
+		if u.misses > 0 {
+			names = append(names, u.Name)
+		}
+	}
+	if names == nil {
+		return nil
+	}
+	return fmt.Errorf("no answer on %s from %s", s.cfg.Link, strings.Join(names, ", "))
+}
