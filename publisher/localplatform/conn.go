@@ -21,9 +21,10 @@ type conn struct {
 	login []byte        // what the broker still has to read of the login
 	done  chan struct{} // closed when the broker has let go; made at login
 
-	deadline time.Time // last read deadline set by the broker
-	ackID    uint16    // packet id under which the broker knows a SUBSCRIBE or UNSUBSCRIBE, 0: under its own
-	ownID    uint16    // the client's id for it
+	keepalive time.Duration // 0: the client may be silent for ever
+	deadline  time.Time     // the read deadline set last
+	ackID     uint16        // packet id under which the broker knows a SUBSCRIBE or UNSUBSCRIBE, 0: under its own
+	ownID     uint16        // the client's id for it
 
 	unacked   atomic.Int64 // payload bytes sent with QoS 1 or 2 and not acknowledged, see slow
 	recounted atomic.Int64 // unix second
@@ -72,11 +73,15 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// SetDeadline is the broker's keepalive: a deadline for reading, moved with every packet. Moves of less than a tenth
-// of a second are saved.
-func (c *conn) SetDeadline(t time.Time) error {
-	if !t.IsZero() && !c.deadline.IsZero() && t.Sub(c.deadline) < 100*time.Millisecond {
-		return nil
+// SetDeadline comes from the broker with every packet. Its own time is not used: it cuts one and a half times the
+// keepalive to whole seconds of 16 bits. Moves of less than a tenth of a second are saved.
+func (c *conn) SetDeadline(time.Time) error {
+	var t time.Time
+	if c.keepalive > 0 {
+		t = time.Now().Add(c.keepalive + c.keepalive/2)
+		if t.Sub(c.deadline) < 100*time.Millisecond {
+			return nil
+		}
 	}
 	c.deadline = t
 	c.mu.Lock()

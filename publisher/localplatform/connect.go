@@ -2,6 +2,7 @@ package localplatform
 
 import (
 	"encoding/binary"
+	"time"
 
 	"legacybridge/publisher/wiotp"
 )
@@ -14,12 +15,13 @@ const (
 // A login is a CONNECT packet taken apart. The broker gets the packet as it came; it is read here first because the
 // broker closes without an answer where the platform has one.
 type login struct {
-	raw      []byte
-	id       string
-	hasUser  bool
-	user     string
-	password []byte
-	will     struct {
+	raw       []byte
+	id        string
+	keepalive time.Duration
+	hasUser   bool
+	user      string
+	password  []byte
+	will      struct {
 		set   bool
 		topic string
 		size  int
@@ -46,7 +48,7 @@ func parseLogin(raw []byte) (*login, error) {
 	name := string(f.text())
 	level := f.byte()
 	flags := f.byte()
-	f.take(2) // keepalive: the broker's business
+	keepalive := f.take(2)
 	switch {
 	case f.short:
 		return nil, badLogin("the packet is too short")
@@ -63,7 +65,7 @@ func parseLogin(raw []byte) (*login, error) {
 	case flags&flagUser == 0 && flags&flagPassword != 0:
 		return nil, badLogin("a password without a user name")
 	}
-	l := &login{raw: raw, id: string(f.text())}
+	l := &login{raw: raw, id: string(f.text()), keepalive: time.Duration(binary.BigEndian.Uint16(keepalive)) * time.Second}
 	if flags&flagWill != 0 {
 		l.will.set = true
 		l.will.topic = string(f.text())

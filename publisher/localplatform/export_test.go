@@ -3,7 +3,11 @@ package localplatform
 import "time"
 
 // SetLoginWait shortens the wait for a login, so that a test need not last as long.
-func (p *Platform) SetLoginWait(d time.Duration) { p.loginWait = d }
+func (p *Platform) SetLoginWait(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.loginWait = d
+}
 
 // Limits of connections and buffers, for the tests that reach them.
 const (

@@ -17,9 +17,6 @@ const listenerID = "tcp"
 // keepFor is how long a session with clean session false outlasts its connection, and an event its subscriber.
 const keepFor = 24 * time.Hour
 
-// maxKeepalive is where the broker's one and a half times the keepalive overflows; a longer one is none.
-const maxKeepalive = math.MaxUint16 * 2 / 3
-
 // maxBehind is how many bytes of events a subscriber may be behind before it loses some.
 const maxBehind = maxUnwritten / 2
 
@@ -58,19 +55,11 @@ func (h *hooks) ID() string { return "rules" }
 
 func (h *hooks) Provides(b byte) bool {
 	switch b {
-	case mqtt.OnConnect, mqtt.OnConnectAuthenticate, mqtt.OnACLCheck, mqtt.OnPacketRead, mqtt.OnPacketEncode,
-		mqtt.OnSessionEstablished,
-		mqtt.OnQosPublish, mqtt.OnPublishDropped, mqtt.OnWill, mqtt.OnClientExpired:
+	case mqtt.OnConnectAuthenticate, mqtt.OnSessionEstablished, mqtt.OnPacketRead, mqtt.OnPacketEncode, mqtt.OnSubscribed,
+		mqtt.OnACLCheck, mqtt.OnQosPublish, mqtt.OnPublishDropped, mqtt.OnWill, mqtt.OnClientExpired:
 		return true
 	}
 	return false
-}
-
-func (h *hooks) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
-	if cl.State.Keepalive > maxKeepalive {
-		cl.State.Keepalive = 0
-	}
-	return nil
 }
 
 // OnConnectAuthenticate has nothing to decide: only admitted logins come here.
@@ -128,11 +117,17 @@ func (c *conn) freeID(cl *mqtt.Client, id uint16) uint16 {
 	return free
 }
 
+func (h *hooks) OnSubscribed(cl *mqtt.Client, pk packets.Packet, _ []byte) {
+	cl.Net.Conn.(*conn).subscribe.Store(false)
+	for _, f := range pk.Filters {
+		h.p.log.Debug("client subscribed", "id", cl.ID, "topic", f.Filter)
+	}
+}
+
 func (h *hooks) OnPacketEncode(cl *mqtt.Client, pk packets.Packet) packets.Packet {
 	switch pk.FixedHeader.Type {
 	case packets.Suback, packets.Unsuback:
 		c := cl.Net.Conn.(*conn)
-		c.subscribe.Store(false)
 		if c.ackID != 0 && pk.PacketID == c.ackID {
 			pk.PacketID, c.ackID = c.ownID, 0
 		}

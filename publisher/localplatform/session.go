@@ -16,7 +16,7 @@ import (
 // session runs an accepted login. A connection with the same client id is ended first and waited for, so that the
 // broker never sees two: its own take-over would let the older one remove what the newer one has set up.
 func (p *Platform) session(c *conn, l *login) {
-	c.login, c.done = l.raw, make(chan struct{})
+	c.login, c.keepalive, c.done = l.raw, l.keepalive, make(chan struct{})
 	older, err := p.enter(c)
 	if err != nil {
 		p.refuse(c, err)
