@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"cmp"
 	"math"
 	"math/big"
 	"math/bits"
@@ -34,13 +35,7 @@ func (d decimal) sign() int {
 	if d.big != nil {
 		return d.big.Sign()
 	}
-	switch {
-	case d.coef > 0:
-		return 1
-	case d.coef < 0:
-		return -1
-	}
-	return 0
+	return cmp.Compare(d.coef, 0)
 }
 
 func (d decimal) zero() bool { return d.sign() == 0 }
@@ -86,17 +81,11 @@ func (d decimal) add(e decimal) decimal {
 
 func (d decimal) cmp(e decimal) int {
 	if s, t := d.sign(), e.sign(); s != t || s == 0 {
-		return s - t
+		return cmp.Compare(s, t)
 	}
 	d, e = align(d, e)
 	if d.big == nil && e.big == nil {
-		switch {
-		case d.coef < e.coef:
-			return -1
-		case d.coef > e.coef:
-			return 1
-		}
-		return 0
+		return cmp.Compare(d.coef, e.coef)
 	}
 	return d.int().Cmp(e.int())
 }

@@ -21,7 +21,9 @@ func (b *builder) compute(rules []Computed) {
 	}
 	order := order{b: b, index: index, visited: make([]mark, len(rules))}
 	for i := range rules {
-		order.visit(i)
+		if order.visited[i] == unseen {
+			order.visit(i)
+		}
 	}
 	for _, i := range order.sorted {
 		b.compile(i)

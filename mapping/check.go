@@ -106,8 +106,7 @@ func (c *check) name(n *ast.IdentifierNode) (ast.Node, typed) {
 		return c.unknown(n, n.Value)
 	}
 	if s.kind == absent {
-		c.flaw = &flaw{} // a computed value whose own fault is reported already
-		return n, typed{}
+		return c.broken(n)
 	}
 	if s.kind == anyOfThem {
 		return c.fail(n, "EXP003", n.Value+" has an enum of different kinds of values, so nothing can be computed with it", "give all its values one kind")
@@ -121,6 +120,14 @@ func (c *check) unknown(n ast.Node, name string) (ast.Node, typed) {
 		help = "did you mean " + strconv.Quote(near) + "?"
 	}
 	return c.fail(n, "EXP002", "there is no point or computed "+strconv.Quote(name), help)
+}
+
+// broken is a computed value whose own fault is reported already.
+func (c *check) broken(n ast.Node) (ast.Node, typed) {
+	if c.flaw == nil {
+		c.flaw = &flaw{}
+	}
+	return n, typed{}
 }
 
 // input gives the field of the environment that holds in.
@@ -255,6 +262,9 @@ func (c *check) call(n *ast.CallNode) (ast.Node, typed) {
 		return c.fail(n, "EXP001", "only a function can be called", functionHelp)
 	}
 	name := callee.Value
+	if len(n.Arguments) > 0 && n.Arguments[0].Location().From < n.Location().From {
+		return c.fail(n, "EXP001", "there is no operator | in the expressions here", "write "+name+"(…)")
+	}
 	if _, windowed := windowOf(n); memoryFunctions[name] || (name == "min" || name == "max") && windowed {
 		return c.remember(n, name)
 	}
@@ -297,6 +307,9 @@ func (c *check) remember(n *ast.CallNode, name string) (ast.Node, typed) {
 	s, ok := c.symbols[arg.Value]
 	if !ok {
 		return c.unknown(arg, arg.Value)
+	}
+	if s.kind == absent {
+		return c.broken(arg)
 	}
 	if s.kind != number && name != "ago" {
 		return c.fail(arg, "EXP003", name+" takes a number, "+arg.Value+" is "+s.kind.String(), "")

@@ -3,6 +3,7 @@ package mapping
 import (
 	"errors"
 	"reflect"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/builtin"
@@ -51,10 +52,30 @@ func parse(text string) (*expression, *flaw) {
 	}
 	f := &flaw{offset: -1, code: "EXP001", why: "does not read as an expression: " + err.Error()}
 	if at, ok := errors.AsType[*file.Error](err); ok {
-		f.why = "does not read as an expression: " + at.Message
+		f.code, f.why = grammarFault(at.Message)
 		f.at(text, at.Location)
 	}
 	return nil, f
+}
+
+// grammarFault says what expr's parser found, without its words for tokens.
+func grammarFault(message string) (code, why string) {
+	switch {
+	case strings.Contains(message, "maximum allowed nodes"):
+		return "EXP006", "the expression has more than 500 parts"
+	case strings.HasPrefix(message, "unexpected token EOF"):
+		return "EXP001", "the expression ends too early"
+	case message == "literal not terminated":
+		return "EXP001", "a text is opened and not closed"
+	case strings.HasSuffix(message, "value out of range"), strings.HasSuffix(message, "literal is too large"):
+		return "EXP001", "a number is too large"
+	}
+	if _, token, ok := strings.Cut(message, `unexpected token `); ok {
+		if _, quoted, ok := strings.Cut(token, "("); ok {
+			return "EXP001", strings.TrimSuffix(quoted, ")") + " cannot stand here"
+		}
+	}
+	return "EXP001", "does not read as an expression: " + message
 }
 
 func newConf() *conf.Config {

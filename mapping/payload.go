@@ -117,19 +117,16 @@ func appendTime(dst []byte, t time.Time) []byte {
 	t = t.UTC()
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
-	dst = appendDigits(dst, year, 4)
-	dst = appendDigits(append(dst, '-'), int(month), 2)
-	dst = appendDigits(append(dst, '-'), day, 2)
-	dst = appendDigits(append(dst, 'T'), hour, 2)
-	dst = appendDigits(append(dst, ':'), minute, 2)
-	dst = appendDigits(append(dst, ':'), second, 2)
-	dst = appendDigits(append(dst, '.'), t.Nanosecond()/1e6, 3)
-	return append(dst, 'Z')
+	ms := t.Nanosecond() / 1e6
+	dst = append(dst, byte('0'+year/1000), byte('0'+year/100%10), byte('0'+year/10%10), byte('0'+year%10))
+	dst = appendTwo(dst, '-', int(month))
+	dst = appendTwo(dst, '-', day)
+	dst = appendTwo(dst, 'T', hour)
+	dst = appendTwo(dst, ':', minute)
+	dst = appendTwo(dst, ':', second)
+	return append(dst, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
-func appendDigits(dst []byte, n, width int) []byte {
-	for place := [...]int{1, 10, 100, 1000}[width-1]; place > 0; place /= 10 {
-		dst = append(dst, byte('0'+n/place%10))
-	}
-	return dst
+func appendTwo(dst []byte, before byte, n int) []byte {
+	return append(dst, before, byte('0'+n/10), byte('0'+n%10))
 }

@@ -176,7 +176,7 @@ func (p *point) find(in []match, raw string) *match {
 
 func (p *point) fault(code, raw, what string) *fault {
 	why := p.Name + " is " + quote(raw) + ", " + what
-	if code == "MAP011" && strings.TrimSpace(raw) == "" {
+	if strings.TrimSpace(raw) == "" {
 		why += `; if that means no value, add "" to its absent`
 	}
 	return &fault{code, why}
