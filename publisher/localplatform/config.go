@@ -48,6 +48,9 @@ func (cfg *Config) check() error {
 	if err := (wiotp.ClientID{Class: wiotp.Application, Org: cfg.Org, App: "x"}).Validate(); err != nil {
 		return fmt.Errorf("org: %w", err)
 	}
+	if cfg.Listen == "" {
+		return errors.New("no address to listen on: give host:port")
+	}
 	if cfg.Store == "" {
 		return errors.New(`no store: give a folder, or "memory" to keep nothing`)
 	}

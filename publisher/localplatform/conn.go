@@ -63,7 +63,9 @@ func (c *conn) who() who { return who{id: c.id, addr: c.host} }
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.login) > 0 {
 		n := copy(p, c.login)
-		c.login = c.login[n:]
+		if c.login = c.login[n:]; len(c.login) == 0 {
+			c.login = nil // it may be long, and holds the token
+		}
 		return n, nil
 	}
 	n, err := c.Conn.Read(p)

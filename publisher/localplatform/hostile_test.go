@@ -2,6 +2,7 @@ package localplatform_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -187,7 +188,7 @@ func TestSubscriberThatDoesNotReadHoldsUpNobody(t *testing.T) {
 	sub := listen(t, s, "sub", 1)
 	pub := login(t, s, "pub")
 	payload := bytes.Repeat([]byte("x"), 100_000)
-	n := uint16(3 * localplatform.MaxBehind / len(payload))
+	n := uint16(3 * localplatform.MaxBehind / 2 / len(payload))
 	for id := uint16(1); id <= n; id++ {
 		pub.publish(kilnTopic, payload, 1, id, false)
 		pub.want(puback(id)...)
@@ -215,6 +216,22 @@ func TestSubscriberThatDoesNotReadHoldsUpNobody(t *testing.T) {
 	pub.publish(kilnTopic, []byte("again"), 1, 1, false)
 	if g := stuck.event(); g.payload != "again" {
 		t.Errorf("got %.20q, want the new event", g.payload)
+	}
+}
+
+func TestStopDoesNotWaitForStuckSubscribers(t *testing.T) {
+	s := start(t, nil)
+	for i := range 3 {
+		listen(t, s, fmt.Sprintf("stuck-%d", i), 0)
+	}
+	pub := login(t, s, "pub")
+	payload := bytes.Repeat([]byte("x"), 100_000)
+	for range localplatform.MaxBehind / len(payload) {
+		pub.publish(kilnTopic, payload, 1, 1, false)
+		pub.want(puback(1)...)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
 	}
 }
 

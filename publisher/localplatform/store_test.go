@@ -124,6 +124,7 @@ func TestConfigurationsThatCannotWork(t *testing.T) {
 	for name, change := range map[string]func(*localplatform.Config){
 		"no organisation": func(c *localplatform.Config) { c.Org = "" },
 		"quickstart":      func(c *localplatform.Config) { c.Org = "quickstart" },
+		"no address":      func(c *localplatform.Config) { c.Listen = "" },
 		"no store":        func(c *localplatform.Config) { c.Store = "" },
 		"limit":           func(c *localplatform.Config) { c.MaxPayload = -1 },
 		"device":          func(c *localplatform.Config) { c.Devices = []localplatform.Device{{Type: "a/b", ID: "c"}} },
