@@ -39,7 +39,7 @@ func newBytesPoint(p Point, link adapters.Encoding) (bytesPoint, error) {
 		b.size = width
 	case p.Single:
 		b.size = 1
-	case counted && span <= 0:
+	case counted && span <= 0, p.From >= 0 && p.To == 0:
 		return b, fmt.Errorf("bytes %d..%d are none", p.From, p.To)
 	case fixed && (!counted || span != width):
 		return b, fmt.Errorf("%s is %d bytes, not %d..%d", b.kind, width, p.From, p.To)
