@@ -43,7 +43,7 @@ type station struct {
 	mu      sync.Mutex
 	log     []asked
 	dials   int
-	open    int
+	open    map[net.Conn]bool
 	most    int      // connections at the same time
 	refuse  error    // instead of a connection
 	line    net.Conn // the newest connection: what a converter hears on its serial side goes there
@@ -57,13 +57,52 @@ func (s *station) dial(context.Context) (port.Port, error) {
 	if s.refuse != nil {
 		return nil, s.refuse
 	}
-	s.dials++
-	s.open++
-	s.most = max(s.most, s.open)
 	ours, theirs := net.Pipe()
-	s.line = theirs
+	s.admit(theirs)
 	go s.serve(theirs)
 	return ours, nil
+}
+
+// listen serves real TCP instead of Config.Dial. A second connection is closed at once, as small PLCs do.
+func (s *station) listen(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var served sync.WaitGroup
+	served.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.mu.Lock()
+			s.admit(c)
+			second := len(s.open) > 1
+			s.mu.Unlock()
+			if second {
+				c.Close()
+			}
+			served.Go(func() { s.serve(c) })
+		}
+	})
+	t.Cleanup(func() {
+		s.stop()
+		l.Close()
+		served.Wait()
+	})
+	return l.Addr().String()
+}
+
+func (s *station) admit(c net.Conn) {
+	if s.open == nil {
+		s.open = map[net.Conn]bool{}
+	}
+	s.dials++
+	s.open[c] = true
+	s.most = max(s.most, len(s.open))
+	s.line = c
 }
 
 // stop gives up the answers that are still to come; a bubble ends only without them.
@@ -80,7 +119,7 @@ func (s *station) serve(c net.Conn) {
 		c.Close()
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.open--
+		delete(s.open, c)
 	}()
 	for {
 		q, err := s.next(c)
@@ -93,7 +132,7 @@ func (s *station) serve(c net.Conn) {
 		s.mu.Unlock()
 		for _, p := range pieces {
 			if p.after == 0 {
-				p.send(c)
+				s.send(p, c)
 				continue
 			}
 			s.later(p, c)
@@ -115,20 +154,26 @@ func (s *station) later(p piece, c net.Conn) {
 			c = s.line
 		}
 		s.mu.Unlock()
-		p.send(c)
+		s.send(p, c)
 	})
 	s.pending[timer] = true
 }
 
-func (p piece) send(c net.Conn) {
+func (s *station) send(p piece, c net.Conn) {
 	if p.hangUp {
+		if tcp, ok := c.(*net.TCPConn); ok && p.bytes == nil {
+			_ = tcp.SetLinger(0) // a reset
+		}
+		s.mu.Lock()
+		delete(s.open, c)
+		s.mu.Unlock()
 		c.Close()
 		return
 	}
 	_, _ = c.Write(p.bytes) // nobody may listen any more: that is the test's point
 }
 
-func (s *station) next(c net.Conn) (asked, error) {
+func (s *station) next(c io.Reader) (asked, error) {
 	q := asked{}
 	if s.framing == modbus.TCP {
 		q.header = make([]byte, 6)

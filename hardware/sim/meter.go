@@ -10,16 +10,22 @@ import (
 	"time"
 )
 
-// Registers of the meter: f32 high word first, at the addresses of an Eastron SDM630 for those that it shares (profiles.md).
+// Sizes of the tables; a read beyond is exception 2.
 const (
-	meterRegisters = 128 // of each table; a read beyond is exception 2
+	meterRegisters = 128
 	meterBits      = 16
 )
 
-// A Meter is a Modbus TCP electricity meter whose values drift with the time of day. It answers FC 1 to 4; holding registers mirror
-// the input registers, coils and discrete inputs the lowest bits of the seconds.
+// A Meter is a Modbus TCP electricity meter whose values drift with the time. It answers FC 1 to 4. Input registers hold
+// f32, high word first, where an Eastron SDM630 has them:
 //
-//	0 2 4 voltage_l1 voltage_l2 voltage_l3 (V)   6 current_l1 (A)   12 power (W)   70 frequency (Hz)   72 energy_import (kWh)
+//	0 2 4  voltage_l1 voltage_l2 voltage_l3 (V)
+//	6      current_l1 (A)
+//	12     power (W)
+//	70     frequency (Hz)
+//	72     energy_import (kWh)
+//
+// Holding registers mirror them; coils and discrete inputs are the lowest bits of the seconds.
 type Meter struct {
 	Units byte // answers 1 to Units, each with values of its own; others get exception 11. Set it before Run
 
