@@ -51,11 +51,7 @@ func (l *loader) checkTables() {
 		l.check(d.node, linkKeys, d.medium, "link "+d.name)
 	}
 	for _, d := range l.devices {
-		title := "device " + d.name
-		if d.link != nil && d.link.medium != 0 {
-			title = d.name + ", on link " + d.link.name + ","
-		}
-		l.check(d.node, deviceKeys, d.medium(), strings.TrimSuffix(title, ","))
+		l.check(d.node, deviceKeys, d.medium(), "device "+d.name)
 	}
 }
 
@@ -102,6 +98,7 @@ func (l *loader) site() Site {
 	host, _ := os.Hostname()
 	s := Site{Name: val(n, "name", host), Zone: val(n, "timezone", time.UTC)}
 	if n.has("name") && strings.TrimSpace(s.Name) == "" {
+		n.kid("name").bad = true
 		l.errorf("TYP007", n.kid("name").value(), "the site has no name").label = "leave it out for the name of this machine"
 	}
 	return s

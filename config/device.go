@@ -24,6 +24,9 @@ func (b *linkBuilder) device(d *deviceDef) mapping.Device {
 	decimal, thousands := rune(0), rune(0)
 	if b.medium&rows != 0 {
 		decimal, thousands = val(b.sub("csv"), "decimal", '.'), val(b.sub("csv"), "thousands", rune(0))
+		if thousands == decimal { // reported
+			thousands = 0
+		}
 	}
 	for _, n := range tables(d.sub("points")) {
 		b.notReserved(n)
@@ -145,6 +148,9 @@ func (l *loader) rules(d *linkDef, cfg mapping.Config) {
 				dev = c
 			}
 		}
+		if e.Code == "EVT001" { // names that do not exist are known here, each at its own place
+			continue
+		}
 		if dev == nil || dev.unfinished() || len(dev.points) == 0 || (dev.badID && slices.Equal(e.Path, []string{"id"})) {
 			continue
 		}
@@ -211,6 +217,9 @@ func (l *loader) identities(cfg *Config) {
 	for _, link := range cfg.Links {
 		for _, m := range link.Mapping.Devices {
 			d := l.byName(m.Name)
+			if d.badID {
+				continue
+			}
 			ids := m.IDs
 			if len(ids) == 0 {
 				ids = []string{m.ID}

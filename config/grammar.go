@@ -9,6 +9,9 @@ const (
 	day  = 24 * hour
 )
 
+// maxMQTT is what MQTT's length field leaves beside the longest topic.
+const maxMQTT = 256<<20 - 1<<17
+
 var mainKeys = []key{
 	{name: "schema", kind: whole, need: true},
 	{name: "include", kind: texts},
@@ -53,7 +56,7 @@ var platformKeys = []key{
 	{name: "key", kind: anyText},
 	{name: "keepalive", kind: duration, lo: 1000, hi: 12 * hour},
 	{name: "window", kind: whole, lo: 1, hi: 1000},
-	{name: "max_payload", kind: whole, lo: 1024, hi: 256 << 20},
+	{name: "max_payload", kind: whole, lo: 1024, hi: maxMQTT},
 	{name: "topic", kind: anyText},
 	{name: "commands", kind: later, soon: true},
 	{name: "qos", kind: whole, lo: 0, hi: 2},
@@ -69,7 +72,7 @@ var localKeys = []key{
 	{name: "listen", kind: hostPort},
 	{name: "cert", kind: later, soon: true},
 	{name: "key", kind: later, soon: true},
-	{name: "max_payload", kind: whole, lo: 1024, hi: 256 << 20},
+	{name: "max_payload", kind: whole, lo: 1024, hi: maxMQTT},
 	{name: "store", kind: anyText},
 	{name: "users", kind: users, sub: []key{
 		{name: "token", kind: secretTable, need: true},
@@ -118,7 +121,7 @@ var publishKeys = []key{
 	{name: "qos", kind: whole, lo: 0, hi: 2},
 	{name: "format", kind: name, class: topicName},
 	{name: "payload", kind: word, words: []string{"d", "flat"}, what: "a payload"},
-	{name: "with_id", kind: flag},
+	{name: "with_id", kind: yesNo},
 	{name: "too_large", kind: word, words: []string{"chunk", "split", "reject"}, what: "something to do with what is too large"},
 	{name: "chunk_suffix", kind: name, class: topicName},
 	{name: "timestamp", kind: word, words: []string{"arrival", "row"}, what: "a clock"},

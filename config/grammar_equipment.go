@@ -20,7 +20,7 @@ var linkKeys = concat(linkKinds, pollKeys, []key{
 	reopenKey,
 	{name: "when_full", kind: word, words: whenFull, what: "something to do when the queue is full"},
 	{name: "mode", kind: mode, on: ttys},
-	{name: "allow_unstable", kind: flag, on: ttys},
+	{name: "allow_unstable", kind: yesNo, on: ttys},
 	{name: "open", kind: texts, on: lines},
 	{name: "frame", kind: tableOf, on: lines, sub: frameKeys},
 	{name: "encoding", kind: encodings, on: lines | rows},
@@ -29,7 +29,7 @@ var linkKeys = concat(linkKinds, pollKeys, []key{
 	{name: "gap", kind: duration, on: onModbusRTU | onModbusASCII | onModbusRTUTCP, lo: 1, hi: 10 * 1000},
 	{name: "rs485", kind: later, on: onModbusRTU | onModbusASCII, soon: true},
 	{name: "echo", kind: later, on: onModbusRTU | onModbusRTUTCP, soon: true},
-	{name: "follow", kind: flag, on: onFile},
+	{name: "follow", kind: yesNo, on: onFile},
 	{name: "start", kind: word, on: onFile, words: []string{"begin", "end"}, what: "a place to start"},
 	{name: "flush_partial_after", kind: duration, on: onFile, lo: 100, hi: day},
 	{name: "poll", kind: duration, on: rows, lo: 10, hi: hour},
@@ -55,7 +55,7 @@ var csvKeys = []key{
 	{name: "decimal", kind: letter},
 	{name: "thousands", kind: letterOrNone},
 	{name: "skip", kind: whole, lo: 0, hi: 10000},
-	{name: "header", kind: flag},
+	{name: "header", kind: yesNo},
 	{name: "columns", kind: texts},
 	{name: "footer", kind: regex},
 	{name: "time", kind: tableOf, sub: []key{
@@ -107,7 +107,7 @@ var pointKeys = []key{
 	{name: "length", kind: whole, on: modbusLinks | lines, lo: 1, hi: 250},
 	{name: "encoding", kind: encoding, on: modbusLinks | lines},
 	{name: "names", kind: bitSet, on: modbusLinks | lines},
-	{name: "literal", kind: flag, on: modbusLinks},
+	{name: "literal", kind: yesNo, on: modbusLinks},
 	{name: "scale", kind: number},
 	{name: "offset", kind: number},
 	{name: "unit", kind: anyText},
@@ -117,7 +117,13 @@ var pointKeys = []key{
 	{name: "absent", kind: raws},
 	{name: "min", kind: number},
 	{name: "max", kind: number},
-	{name: "counter", kind: flag},
+	{name: "counter", kind: yesNo},
+}
+
+// unitKeys say where the unit of a reading is.
+var unitKeys = []key{
+	{name: "from", kind: anyText, on: lines},
+	{name: "column", kind: anyText, on: rows},
 }
 
 var computedKeys = []key{
@@ -134,7 +140,7 @@ var eventKeys = concat(publishKeys, []key{
 	{name: "on_change", kind: changes},
 	{name: "at_least", kind: duration, lo: 10, hi: 366 * day},
 	{name: "when", kind: anyText},
-	{name: "align", kind: flag},
+	{name: "align", kind: yesNo},
 	{name: "key", kind: later, on: rows, soon: true},
 	{name: "batch", kind: tableOf, sub: []key{
 		{name: "max", kind: whole, lo: 1, hi: 100000, need: true},

@@ -65,7 +65,7 @@ func (l *loader) connect() {
 		}
 	}
 	for _, d := range l.links {
-		if len(d.devices) == 0 && !l.partial {
+		if len(d.devices) == 0 && d.kind != nil && !l.partial {
 			p := l.warnf("REF006", d.head(), "nothing is read from link %s", d.name)
 			p.label = "no device is on it"
 		}
@@ -95,7 +95,9 @@ func (l *loader) missingLink(n *node, name string, names []string, byName map[st
 func (l *loader) linkKind(d *linkDef) {
 	var kinds []string
 	for _, k := range linkKinds {
-		kinds = append(kinds, k.name)
+		if !k.soon {
+			kinds = append(kinds, k.name)
+		}
 		n := d.kid(k.name)
 		switch {
 		case n == nil:
@@ -117,7 +119,7 @@ func (l *loader) linkKind(d *linkDef) {
 		}
 		if len(known) == 0 { // a slip of one of them is reported as that
 			p := l.errorf("KEY004", d.head(), "link %s does not say what it is", d.name)
-			p.label = "add one of " + list(kinds)
+			p.label = "add " + or(kinds)
 		}
 	}
 }

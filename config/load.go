@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/BurntSushi/toml"
 )
 
 // schemaVersion is the one that this grammar has.
@@ -39,6 +37,16 @@ type loader struct {
 func Load(file string, opt Options) (*Config, Problems) {
 	l := &loader{opt: opt, ports: "/dev/serial"}
 	return l.load(file)
+}
+
+// Defaults is the configuration of an empty file: no links, and the embedded platform.
+func Defaults(opt Options) *Config {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "/"
+	}
+	l := &loader{opt: opt, dir: dir}
+	return l.assemble()
 }
 
 func (l *loader) load(file string) (*Config, Problems) {
@@ -222,7 +230,7 @@ func addOnce[D interface{ table() *node }](l *loader, all []D, d D) []D {
 }
 
 func (l *loader) twice(n, before *node) {
-	p := l.errorf("CFG008", n.head(), "%s stands in two files", n.head().writtenOr(n.name))
+	p := l.errorf("CFG008", n.head(), "[%s] stands in two files", n.head().writtenOr(n.name))
 	p.label = "a table belongs to one file"
 	p.second, p.there = before.head(), "the other one"
 }
@@ -267,40 +275,4 @@ func (l *loader) include(main *node) []string {
 		files = files[:maxFiles]
 	}
 	return files
-}
-
-// syntax reports what the TOML package says, in our words where it is the usual mistake.
-func (l *loader) syntax(src *source, w *walk, err error) {
-	e, ok := errors.AsType[toml.ParseError](err)
-	if !ok {
-		l.errorf("CFG010", src.whole(), "%s: %v", src.name, err)
-		return
-	}
-	at := src.whole()
-	if n := e.Position.Line; n >= 1 && n <= len(src.lines) {
-		start, column := src.lines[n-1], max(e.Position.Col, 1)
-		if n == 1 && strings.HasPrefix(src.text, byteOrderMark) {
-			start += len(byteOrderMark)
-		}
-		at = src.place(span{min(start+column-1, start+len(src.row(n))), 1})
-		for _, c := range w.twice {
-			if line, _ := src.line(c.second.off); line == n {
-				p := l.errorf("CFG003", src.place(c.second), "%q is written twice", c.name)
-				p.label = "leave one of them out"
-				p.second, p.there = src.place(c.first), "the other one"
-				return
-			}
-		}
-		if secretKey.MatchString(src.row(n)) { // the parser's message may quote the secret
-			l.errorf("CFG002", at, "this line is not TOML").label = "a value in quotes, or a table in braces"
-			return
-		}
-	}
-	if strings.HasPrefix(e.Message, "invalid escape") {
-		p := l.errorf("CFG002", at, "a backslash in double quotes begins a special character, and this one does not exist")
-		p.label = "not in double quotes"
-		p.note("help", "put patterns and paths with backslashes in single quotes")
-		return
-	}
-	l.errorf("CFG002", at, "this is not TOML: %s", strings.TrimPrefix(e.Message, "toml: "))
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"legacybridge/publisher"
 	"legacybridge/publisher/localplatform"
@@ -85,7 +86,7 @@ func (l *loader) topic(n *node, local bool) {
 	switch {
 	case topic == "":
 		l.errorf("PLT027", k.value(), "the topic is empty").label = "leave it out for the platform's own form"
-	case strings.ContainsAny(rest, "+#{}\x00") || strings.HasPrefix(topic, "$"):
+	case strings.ContainsAny(rest, "+#{}") || strings.ContainsFunc(rest, unicode.IsControl) || strings.HasPrefix(topic, "$"):
 		l.errorf("PLT027", k.value(), "nothing can be published on this topic").label = "no + # { } and no $ at the start"
 	case local && topic != publisher.DefaultTopic:
 		p := l.errorf("PLT027", k.value(), "the embedded platform takes the platform's own topics only")
@@ -171,9 +172,19 @@ func (l *loader) credentials(n *node, cfg *Config, own bool) {
 			l.errorf("PLT025", k.value(), "%v", err).label = "the key must be one of org " + cfg.Org
 		}
 	}
+	if token := cfg.Platform.Password; token != "" && !own {
+		l.token(n.kid("token"), token)
+	}
 	if cfg.Local && !l.single["local"].has("users") {
 		p := l.errorf("PLT028", k.value(), "the embedded platform does not know this key")
 		p.label = "leave api_key and token out, or add [local.users]"
+	}
+}
+
+// token wants what the platform takes as one: it would refuse the login for anything else.
+func (l *loader) token(n *node, t wiotp.Token) {
+	if err := wiotp.CheckToken(t); err != nil {
+		l.errorf("SEC008", n.value(), "%v", err).label = "the file holds the token and nothing else"
 	}
 }
 
@@ -184,6 +195,9 @@ func (l *loader) users(n *node, cfg *Config) map[string]localplatform.User {
 		all[k.name] = localplatform.User{Token: val(k, "token", wiotp.Token(""))}
 		if err := wiotp.CheckAPIKey(k.name, cfg.Org); err != nil && !k.bad {
 			l.errorf("PLT025", k.key(), "%v", err).label = "the platform is that of org " + cfg.Org
+		}
+		if t := all[k.name].Token; t != "" {
+			l.token(k.kid("token"), t)
 		}
 	}
 	platform := l.single["platform"]

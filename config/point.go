@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"legacybridge/adapters/modbus"
 	"legacybridge/adapters/serial"
 	"legacybridge/mapping"
 )
@@ -151,6 +150,7 @@ func (b *linkBuilder) typeOf(p *pointDef) {
 		pr.label = `add  names = { 0 = "…" }`
 	}
 	if p.has("bit") && p.has("mask") {
+		p.kid("mask").bad = true
 		b.errorf("KEY004", p.kid("mask").key(), "point %s takes a bit and a mask", p.name).label = "leave out one of the two"
 	}
 	b.bytesOf(p)
@@ -158,28 +158,31 @@ func (b *linkBuilder) typeOf(p *pointDef) {
 	b.enumKeys(p)
 }
 
-// bytesOf wants as many bytes as the type takes.
+// bytesOf wants as many bytes as the type takes. A single number is where they begin.
 func (b *linkBuilder) bytesOf(p *pointDef) {
 	at, isBytes := p.span("at")
-	need := typeBytes[p.typ]
-	if !isBytes || (need == 0 && p.typ != "bits") {
+	need, have := typeBytes[p.typ], at.length()
+	if !isBytes || at.single || (need == 0 && p.typ != "bits") {
 		return
 	}
-	if have := at.length(); need > 0 && have != need {
-		p.kid("at").bad = true
-		pr := b.errorf("FRM025", p.kid("at").value(), "a %s takes %s", p.typ, count(need, "byte"))
-		switch {
-		case p.kid("type") == nil:
+	var pr *Problem
+	switch swaps := val(p.node, "order", "ABCD"); {
+	case need > 0 && have != need:
+		pr = b.errorf("FRM025", p.kid("at").value(), "a %s takes %s", p.typ, count(need, "byte"))
+		pr.label = fmt.Sprintf("write  at = %d", at.from)
+		if p.kid("type") == nil {
 			pr.label = "add  type = …: " + or(byteTypes)
-		case need == 1:
-			pr.label = fmt.Sprintf("write  at = %d", at.from)
-		default:
-			pr.label = fmt.Sprintf(`write  at = "%d..%d"`, at.from, at.from+need)
 		}
-	} else if p.typ == "bits" && have > 8 {
-		p.kid("at").bad = true
-		b.errorf("FRM025", p.kid("at").value(), "bits take at most 8 bytes").label = "these are more"
+	case p.typ == "bits" && (have < 1 || have > 8):
+		pr = b.errorf("FRM025", p.kid("at").value(), "bits take 1 to 8 bytes")
+		pr.label = "counted from one side of the frame"
+	case p.typ == "bits" && have%2 == 1 && have > 1 && (swaps == "CDAB" || swaps == "BADC"):
+		pr = b.errorf("MOD004", p.kid("order").value(), "%d bytes have no words to swap", have)
+		pr.label = "use ABCD or DCBA"
+	default:
+		return
 	}
+	p.kid("at").bad = true
 }
 
 func isWhole(typ string) bool {
@@ -201,9 +204,7 @@ func (b *linkBuilder) inWidth(p *pointDef) {
 	width := 8 * typeBytes[p.typ]
 	switch at, isBytes := p.span("at"); {
 	case isBytes && p.typ == "bits":
-		if width = 8 * at.length(); width == 0 {
-			width = 64
-		}
+		width = 8 * max(at.length(), 1)
 	case p.typ == "bits", p.typ == "":
 		width = 16
 	}
@@ -271,84 +272,6 @@ func (p *pointDef) serial() serial.Point {
 		s.Length, s.Encoding = int(val(p.node, "length", int64(0))), val(p.node, "encoding", "")
 	}
 	return s
-}
-
-// maxRegister is the last address on the wire.
-const maxRegister = 65535
-
-// register says where the point is on a bus.
-func (b *linkBuilder) register(d *deviceDef, p *pointDef) modbus.Point {
-	m := modbus.Point{Name: p.name, Type: p.typ, Order: val(p.node, "order", ""), Length: int(val(p.node, "length", int64(0))),
-		Encoding: val(p.node, "encoding", "")}
-	for table, name := range []string{"holding", "input", "coil", "discrete"} {
-		if !p.has(name) {
-			continue
-		}
-		m.Table = modbus.Table(table)
-		number := val(p.node, name, int64(0))
-		from := val(d.node, "count_from", int64(0))
-		if b.looksLikeManual(d, p, name, number, from) {
-			return m
-		}
-		words := int64(max((typeBytes[p.typ]+1)/2, 1))
-		if p.typ == "text" {
-			words = int64(m.Length+1) / 2
-			if p.kid("length") == nil {
-				b.errorf("KEY006", p.key(), `point %s has type "text" and no "length"`, p.name).label = "add  length = …, in bytes"
-			}
-		}
-		address := number - from
-		switch {
-		case address < 0:
-			pr := b.errorf("MOD001", p.kid(name).value(), "%s register %d does not exist", name, number)
-			pr.label = fmt.Sprintf("this device counts from %d%s", from, countedAt(d))
-		case address+words-1 > maxRegister:
-			pr := b.errorf("MOD003", p.kid(name).value(), "%s register %d does not exist", name, number+words-1)
-			pr.label = fmt.Sprintf("the last one is %d", maxRegister+from)
-		default:
-			m.Address = uint16(address)
-		}
-	}
-	return m
-}
-
-// manualRanges are the numbers that manuals give registers, the table as the first digit. Coils, 0xxxx, cannot be told.
-var manualRanges = map[string][2]int64{"holding": {40001, 400001}, "input": {30001, 300001}, "discrete": {10001, 100001}}
-
-// looksLikeManual refuses a number that has the table in it: it would read another register, without an error.
-func (b *linkBuilder) looksLikeManual(d *deviceDef, p *pointDef, table string, number, from int64) bool {
-	if val(p.node, "literal", false) {
-		return false
-	}
-	nth := int64(0) // counted from 1
-	switch r := manualRanges[table]; {
-	case r[0] == 0:
-	case number >= r[0] && number <= r[0]+9998:
-		nth = number - r[0] + 1
-	case number >= r[1] && number <= r[1]+maxRegister:
-		nth = number - r[1] + 1
-	}
-	if nth == 0 {
-		return false
-	}
-	meant := nth - 1 + from
-	digit := strconv.FormatInt(number, 10)[:1]
-	pr := b.errorf("MOD002", p.kid(table).value(), "%s register %d looks like a %sxxxx number", table, number, digit)
-	pr.label = fmt.Sprintf("this device counts from %d%s: write %d", from, countedAt(d), meant)
-	pr.replace(strconv.FormatInt(meant, 10))
-	pr.note("note", "%d in the manual = %s %d counted from 1 = address %d on the wire", number, table, nth, nth-1)
-	pr.note("help", "if the device really has a register %d, write  %s = %d, literal = true", number, table, number)
-	return true
-}
-
-// countedAt is the line that says from what the device counts.
-func countedAt(d *deviceDef) string {
-	if n := d.kid("count_from"); n != nil {
-		if line, _, _ := n.value().cells(); line > 0 {
-			return fmt.Sprintf(" (line %d)", line)
-		}
-	}
-	return ""
 }
 
 // templateColumns are the columns that an id is made of: "LAB-{row.Linie}" needs Linie.

@@ -75,7 +75,17 @@ func parseSize(n *node, k key) (any, error) {
 
 func sizeBounds(k key) string {
 	if k.hi > 0 {
-		return fmt.Sprintf("use %dB to %dB", max(k.lo, 1), k.hi)
+		return "use " + shortSize(max(k.lo, 1)) + " to " + shortSize(k.hi)
 	}
-	return fmt.Sprintf("use %dB or more", max(k.lo, 1))
+	return "use " + shortSize(max(k.lo, 1)) + " or more"
+}
+
+// shortSize writes a size as the grammar does.
+func shortSize(n int64) string {
+	for _, unit := range []string{"GiB", "MiB", "KiB"} {
+		if u := sizeUnits[unit]; n%u == 0 {
+			return fmt.Sprintf("%d%s", n/u, unit)
+		}
+	}
+	return fmt.Sprintf("%dB", n)
 }

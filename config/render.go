@@ -255,8 +255,14 @@ var (
 	secretText = regexp.MustCompile(`(?i)((?:token|password)["']?\s*=\s*)(""".*|'''.*|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s{"'#,}][^#,}]*)`)
 )
 
+// userInfo is a user and a password in an address, where they do not belong.
+var userInfo = regexp.MustCompile(`(://)([^/\s"']*)@`)
+
 // cover puts asterisks in the place of such a secret.
 func cover(row string) string {
+	row = userInfo.ReplaceAllStringFunc(row, func(found string) string {
+		return "://" + strings.Repeat("*", max(width(found)-len("://@"), 0)) + "@"
+	})
 	return secretText.ReplaceAllStringFunc(row, func(found string) string {
 		parts := secretText.FindStringSubmatch(found)
 		return parts[1] + strings.Repeat("*", width(parts[2]))

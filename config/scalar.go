@@ -44,30 +44,20 @@ func (l *loader) checkName(n *node, at place, name string, c class) {
 	}
 }
 
-// examples show how a value of a kind is written.
-var examples = map[kind][2]string{
-	anyText: {"a text", `"…"`}, flag: {"true or false", "true"}, whole: {"a whole number", "8"}, number: {"a number", "0.1"},
-	fraction: {"a number", "0.2"}, duration: {"a duration in quotes", `"500ms", "10s", "15m", "12h" or "7d"`},
-	size: {"a size in quotes", `"64MiB" or "512kB"`}, word: {"a word in quotes", `"…"`}, name: {"a name in quotes", `"…"`},
-	texts: {"a list of texts", `["…", "…"]`}, textOrTexts: {"a text or a list of texts", `"…" or ["…", "…"]`},
-	names: {"a list of names", `["…", "…"]`}, regex: {"a pattern in single quotes", `'^(?<weight>[\d.]+) kg$'`},
-	regexes: {"a pattern in single quotes, or a list of them", `'^(?<weight>[\d.]+) kg$'`}, letter: {"one character in quotes", `";"`},
-	letterOrNone: {"one character in quotes", `"#"`}, zone: {"a time zone in quotes", `"Europe/Berlin"`}, mode: {"a mode in quotes", `"9600 8N1"`},
-	hostPort: {"host:port in quotes", `"192.168.10.21:502"`}, hexBytes: {"hexadecimal digits in quotes", `"02"`}, rawBytes: {"a text", `"\r\n"`},
-	byteRange: {"a byte or a range of bytes", `4 or "4..10"`}, servers: {"a URL, a list of URLs or \"local\"", `"mqtts://host:8883"`},
-	encoding: {"an encoding in quotes", `"cp949"`}, encodings: {"an encoding or a list of them", `"utf-8" or ["utf-8", "iso-8859-1"]`}, enum: {"a table of raw values", `{ 0 = "off", 1 = "on" }`},
-	raws: {"a list of raw values", `["---", -999]`}, bitSet: {"a table of bits", `{ 0 = "low-oil", 4 = "guard-open" }`},
-	change: {"a number, a percentage or \"any\"", `0.5, "2%" or "any"`}, unitOf: {"a unit, or where it stands", `"kn" or { from = "unit" }`},
-	secretTable: {"a table that says where the secret is", `{ file = "/etc/legacybridge/secrets/NAME" }`},
-}
-
 // A problemText is what is wrong with a value: message, label, and a code other than the kind's.
-type problemText struct{ code, message, label string }
+type problemText struct {
+	code, message, label string
+	at                   place // of a part of the value; zero: all of it
+}
 
 func (e *problemText) Error() string { return e.message }
 
 func wrong(code, label, format string, args ...any) error {
-	return &problemText{code, fmt.Sprintf(format, args...), label}
+	return &problemText{code: code, message: fmt.Sprintf(format, args...), label: label}
+}
+
+func wrongAt(at place, code, label, format string, args ...any) error {
+	return &problemText{code, fmt.Sprintf(format, args...), label, at}
 }
 
 var errType = errors.New("wrong type")
@@ -84,7 +74,10 @@ func (l *loader) scalar(n *node, k key) {
 		n.parsed = v
 	case ok:
 		n.bad = true
-		p := l.errorf(text.code, n.value(), "%s", text.message)
+		if text.at.src == nil {
+			text.at = n.value()
+		}
+		p := l.errorf(text.code, text.at, "%s", text.message)
 		p.label = text.label
 		if k.kind == word && n.typeName() == "a text" {
 			if meant := near(strings.ToLower(n.text()), k.words); meant != "" {
@@ -113,7 +106,7 @@ func parseValue(n *node, k key) (any, error) {
 			return []byte(s), nil
 		}
 		return s, nil
-	case flag:
+	case yesNo:
 		if v, ok := n.scalar.(bool); ok {
 			return v, nil
 		}
@@ -218,7 +211,8 @@ func parseValue(n *node, k key) (any, error) {
 		}
 		m, err := port.ParseMode(s)
 		if err != nil {
-			return nil, wrong("SER021", `baud rate, bits, parity and stop bits, as in "9600 8N1"`, "%v", err)
+			why := strings.TrimPrefix(err.Error(), fmt.Sprintf("mode %q: ", s))
+			return nil, wrong("SER021", `as in "9600 8N1" or "4800 7E1 xonxoff"`, "%s", why)
 		}
 		return m, nil
 	case hostPort:
@@ -245,7 +239,8 @@ func parseValue(n *node, k key) (any, error) {
 			return nil, errType
 		}
 		if _, err := adapters.NewEncoding(list...); err != nil {
-			return nil, wrong("TYP011", "", "%v", err)
+			why, known, _ := strings.Cut(err.Error(), "; ")
+			return nil, wrong("TYP011", known, "%s", why)
 		}
 		if k.kind == encoding {
 			return s, nil
@@ -312,6 +307,7 @@ func compile(s string) (*regexp.Regexp, error) {
 	r, err := regexp.Compile(s)
 	if err != nil {
 		why := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+		why = strings.TrimSuffix(why, ": `"+s+"`")
 		return nil, wrong("TYP006", why, "the pattern cannot be read")
 	}
 	return r, nil

@@ -14,7 +14,7 @@ type kind byte
 
 const (
 	anyText     kind = iota // string
-	flag                    // bool
+	yesNo                   // bool
 	whole                   // int64 within lo..hi
 	number                  // text of a decimal number
 	fraction                // float64 within 0..1
@@ -116,8 +116,8 @@ func (l *loader) check(n *node, keys []key, on medium, title string) {
 		case k.soon:
 			l.notYet(kid, k.name)
 		case k.on != 0 && on != 0 && k.on&on == 0:
-			p := l.errorf("KEY005", kid.key(), "%q has no meaning on %s", kid.name, title)
-			p.label = "a key of " + k.on.String()
+			p := l.errorf("KEY005", kid.key(), "%q has no meaning for %s", kid.name, title)
+			p.label = "it is for " + k.on.String() + ", not for " + on.String()
 			kid.bad = true
 		default:
 			l.checkValue(kid, k, on)
@@ -133,10 +133,13 @@ func (l *loader) check(n *node, keys []key, on medium, title string) {
 
 func (l *loader) unknown(n *node, keys []key, on medium) {
 	n.bad = true
-	var known []string
+	var known, built []string
 	for _, k := range keys {
 		if on == 0 || k.on == 0 || k.on&on != 0 {
 			known = append(known, k.name)
+			if !k.soon {
+				built = append(built, k.name)
+			}
 		}
 	}
 	p := l.errorf("KEY001", n.key(), "unknown key %q", n.name)
@@ -148,7 +151,7 @@ func (l *loader) unknown(n *node, keys []key, on medium) {
 		}
 	}
 	if meant == "" {
-		p.label = "known here: " + list(known)
+		p.label = "known here: " + list(built)
 		return
 	}
 	p.label = fmt.Sprintf("did you mean %q?", meant)
@@ -226,6 +229,15 @@ func (l *loader) checkValue(n *node, k key, on medium) {
 				l.scalar(kid, key{kind: change})
 			}
 		}
+	case unitOf:
+		if n.table {
+			l.check(n, unitKeys, on, "read_unit")
+			if slices.ContainsFunc(n.kids, func(k *node) bool { return k.bad }) {
+				n.bad = true
+				return
+			}
+		}
+		l.scalar(n, k)
 	default:
 		l.scalar(n, k)
 	}

@@ -54,7 +54,7 @@ func (l *loader) secret(n *node) {
 }
 
 func (l *loader) unreadable(n *node, err error) {
-	p := l.warnf("SEC001", n.value(), "the secret %s cannot be read: %v", n.value().writtenOr(n.name), err)
+	p := l.warnf("SEC001", n.value(), "%s cannot be read: %v", n.value().writtenOr(n.name), err)
 	p.label = "run would not start"
 	p.BlocksRun = true
 }

@@ -36,13 +36,17 @@ func parseServers(n *node) (any, error) {
 		return []string(nil), nil
 	}
 	var out []string
-	for _, s := range list {
+	for i, s := range list {
+		at := n.value()
+		if i < len(n.elems) {
+			at = n.elems[i].value()
+		}
 		u, err := url.Parse(s)
-		if err != nil || standardPorts[u.Scheme] == "" || u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" {
-			return nil, wrong("PLT021", `write mqtts://host:8883, mqtt://host:1883 or "local"`, "%q is not a server of the platform", withoutUser(s))
+		if err != nil || standardPorts[u.Scheme] == "" || u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
+			return nil, wrongAt(at, "PLT021", `write mqtts://host:8883, mqtt://host:1883 or "local"`, "%q is not a server of the platform", withoutUser(s))
 		}
 		if u.User != nil {
-			return nil, wrong("PLT021", "name the user with api_key and the password with token", "a server address holds no user and no password")
+			return nil, wrongAt(at, "PLT021", "name the user with api_key and the password with token", "a server address holds no user and no password")
 		}
 		p := u.Port()
 		if p == "" {
@@ -50,7 +54,7 @@ func parseServers(n *node) (any, error) {
 		}
 		address := u.Scheme + "://" + net.JoinHostPort(u.Hostname(), p)
 		if slices.Contains(out, address) {
-			return nil, wrong("PLT021", "each server once", "%q is listed twice", s)
+			return nil, wrongAt(at, "PLT021", "each server once", "%q is listed twice", s)
 		}
 		out = append(out, address)
 	}
@@ -73,7 +77,7 @@ type byteSpan struct {
 
 // length is the number of bytes; 0 if it depends on the frame.
 func (s byteSpan) length() int {
-	if (s.from < 0) != (s.to < 0) && !s.single {
+	if (s.from < 0) != (s.to <= 0) {
 		return 0
 	}
 	return s.to - s.from
@@ -88,7 +92,7 @@ func parseRange(n *node) (any, error) {
 		if v < -maxFrame || v > maxFrame {
 			return nil, misread
 		}
-		return byteSpan{int(v), int(v) + 1, true}, nil
+		return byteSpan{from: int(v), single: true}, nil
 	}
 	s, ok := n.scalar.(string)
 	if !ok {
@@ -147,7 +151,7 @@ func parseBits(n *node) (any, error) {
 			return nil, errType
 		}
 		if err != nil || bit < 0 || bit > 63 {
-			return nil, wrong("TYP004", "use 0 to 63; 0 is the lowest", "%q is not the number of a bit", k.name)
+			return nil, wrongAt(k.key(), "TYP004", "use 0 to 63; 0 is the lowest", "%q is not the number of a bit", k.name)
 		}
 		bits = append(bits, mapping.BitName{Bit: bit, Name: text})
 	}
@@ -195,5 +199,5 @@ func parseUnit(n *node) (any, error) {
 	case k.name == "column":
 		return unitPlace{column: s}, nil
 	}
-	return nil, wrong("KEY001", "write { from = GROUP } or { column = C }", "unknown key %q", k.name)
+	return nil, errType
 }
