@@ -18,6 +18,13 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// tb is what testing.T and rapid.T share.
+type tb interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
 // noon is when the readings of these tests arrive.
 var noon = time.Date(2026, 5, 11, 12, 0, 0, 114e6, time.UTC)
 
@@ -51,7 +58,7 @@ func device(points []mapping.Point, events ...mapping.EventRule) mapping.Device 
 	return d
 }
 
-func newMapper(t testing.TB, d ...mapping.Device) *mapping.Mapper {
+func newMapper(t tb, d ...mapping.Device) *mapping.Mapper {
 	t.Helper()
 	m, err := mapping.New(mapping.Config{Devices: d})
 	if err != nil {
@@ -70,7 +77,7 @@ func reading(at time.Time, pairs ...string) adapters.Reading {
 }
 
 // show is what became of readings, one line for each outcome, and checks what must always hold.
-func show(t testing.TB, out mapping.Output) string {
+func show(t tb, out mapping.Output) string {
 	t.Helper()
 	checkLedger(t, out)
 	var lines []string
@@ -84,7 +91,7 @@ func show(t testing.TB, out mapping.Output) string {
 }
 
 // checkLedger holds Read = events + filtered + units of dead letters, for each device, and that payloads are JSON.
-func checkLedger(t testing.TB, out mapping.Output) {
+func checkLedger(t tb, out mapping.Output) {
 	t.Helper()
 	sums := map[string]int{}
 	for _, e := range out.Events {
