@@ -17,6 +17,7 @@ type timing struct {
 	holdMax     time.Duration
 	trial       time.Duration // between two attempts with a topic that is refused
 	trialGap    time.Duration // between attempts with different ones, so that many do not cost a connection each second
+	blink       time.Duration // a drop so soon after an acknowledgement may be for its topic
 	fold        time.Duration // a log line that repeats is written once in so long
 	report      time.Duration // the state is reported so often while events flow
 }
@@ -24,7 +25,7 @@ type timing struct {
 var realTiming = timing{
 	quiet: 2 * time.Second, blame: 5 * time.Second, breakerWait: 8 * time.Second, due: 20 * time.Second,
 	shortLived: 10 * time.Second, rivalMemory: 15 * time.Minute, holdFirst: time.Minute, holdMax: 10 * time.Minute,
-	trial: 10 * time.Minute, trialGap: time.Minute, fold: 5 * time.Minute, report: time.Second,
+	trial: 10 * time.Minute, trialGap: time.Minute, blink: 100 * time.Millisecond, fold: 5 * time.Minute, report: time.Second,
 }
 
 // drop is how a connection ended.
@@ -33,6 +34,9 @@ type drop struct {
 	byPeer bool
 	stood  time.Duration
 	acked  bool // it had acknowledged something
+	// after is the topic that was acknowledged just before, if nothing else speaks for a coincidence: others were
+	// acknowledged on the same connection, or nothing at all before.
+	after string
 
 	inFlight bool // the rest is about what was in flight
 	head     uint64
@@ -163,17 +167,21 @@ type rivals struct {
 	t     timing
 	short int // drops soon after the login
 	last  time.Time
+	after string // drop.after of the last drop
 	hold  hold
 }
 
 // dropped returns how long to stay away; 0 means that nothing speaks for another client. A drop that is the
-// breaker's business clears the suspicion.
+// breaker's business clears the suspicion. Some servers (mosquitto 2.0.11) acknowledge what they do not allow and
+// then hang up: the same topic every time is not another client either.
 func (r *rivals) dropped(now time.Time, d drop, blamed bool) time.Duration {
+	again := d.after != "" && d.after == r.after
+	r.after = d.after
 	switch {
 	case blamed:
 		r.clear()
 		return 0
-	case !d.byPeer:
+	case !d.byPeer || again:
 		return 0
 	case d.stood < r.t.shortLived:
 		r.short++

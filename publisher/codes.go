@@ -68,13 +68,19 @@ func dialFailure(srv server, err error) *Failure {
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		f.Why, f.Err = "the name "+e.Name+" is not known: check it and the DNS of this machine", nil
 	}
-	if why := tlsWhy(err); why != "" {
-		f.Code, f.Why = codeTLS, why
+	if e, ok := errors.AsType[*handshakeError](err); ok && f.Err != nil {
+		f.Code, f.Why, f.Err = codeTLS, tlsWhy(e.err), e.err
 	}
 	return f
 }
 
-// tlsWhy explains an error of a TLS handshake; "" if err is none.
+// handshakeError is that of a TLS handshake.
+type handshakeError struct{ err error }
+
+func (e *handshakeError) Error() string { return e.err.Error() }
+func (e *handshakeError) Unwrap() error { return e.err }
+
+// tlsWhy explains an error of a TLS handshake.
 func tlsWhy(err error) string {
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		return "the certificate is of an authority that is not known here: set platform.ca"
@@ -85,16 +91,10 @@ func tlsWhy(err error) string {
 	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
 		return "the certificate has expired or is not valid yet: check this machine's clock too"
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || closedByPeer(err) {
 		return "the answer is not TLS: is this the port of mqtt://?"
 	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "the certificate cannot be verified"
-	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
-		return "the server refused the TLS handshake"
-	}
-	return ""
+	return "the TLS handshake failed"
 }
 
 // loginFailure explains a CONNACK return code, or a connection that ended before one came.
@@ -123,9 +123,6 @@ func loginFailure(srv server, returnCode byte, err error) *Failure {
 		}
 		if e, ok := errors.AsType[*foreignError](err); ok {
 			f.Code, f.Why, f.Err = codeProtocol, e.Error(), nil
-		}
-		if why := tlsWhy(err); why != "" {
-			f.Code, f.Why, f.Err = codeTLS, why, err
 		}
 	}
 	return f

@@ -49,12 +49,14 @@ type drain struct {
 	ready   []message
 	dry     bool // the reader had nothing more
 
-	alone  *queue.Entry // to be sent alone on a quiet connection, before anything else
-	held   *queue.Entry // read, and waits for alone
-	asked  bool         // a witness was looked for on this connection
-	quiet  time.Time    // since when nothing is in flight
-	moved  time.Time    // last acknowledgement, or first publish after a pause
-	gotAny bool         // something was acknowledged
+	alone   *queue.Entry // to be sent alone on a quiet connection, before anything else
+	held    *queue.Entry // read, and waits for alone
+	asked   bool         // a witness was looked for on this connection
+	quiet   time.Time    // since when nothing is in flight
+	moved   time.Time    // last acknowledgement, or first publish after a pause
+	pubacks int          // messages acknowledged
+	last    string       // topic of the last of them
+	mixed   bool         // they had several topics
 
 	timer   *time.Timer
 	armed   time.Time // when the timer fires; zero: it does not
@@ -199,7 +201,9 @@ func (d *drain) take(f *flight) {
 	}
 	d.breaker.acked(f)
 	d.retry.reset()
-	d.gotAny = true
+	d.mixed = d.mixed || d.pubacks > 0 && f.topic != d.last
+	d.pubacks++
+	d.last = f.topic
 	d.moved = time.Now()
 }
 
@@ -425,7 +429,10 @@ func (d *drain) lost(cause error) (*drop, *queue.Entry, error) {
 	if err := d.lastAcks(); err != nil {
 		return nil, nil, err
 	}
-	end.cause, end.byPeer, end.acked = cause, closedByPeer(cause), d.gotAny
+	end.cause, end.byPeer, end.acked = cause, closedByPeer(cause), d.pubacks > 0
+	if (d.mixed || d.pubacks == 1) && now.Sub(d.moved) < d.t.blink {
+		end.after = d.last
+	}
 	var suspect *queue.Entry
 	if len(d.flights) > 0 {
 		f := &d.flights[0]

@@ -247,6 +247,9 @@ func (p *Publisher) judge(end *drop, suspect *queue.Entry, srv int) (time.Durati
 
 	wait := p.retry.next()
 	code, why := codeClosed, addr+": the server closed the connection"
+	if end.after != "" {
+		why += " right after it acknowledged an event on " + end.after + ": is that allowed?"
+	}
 	if f, ok := errors.AsType[*Failure](end.cause); ok {
 		code, why = f.Code, f.Error()
 	} else if !end.byPeer {
@@ -302,6 +305,7 @@ func (p *Publisher) setAside(e queue.Entry, code, why string) error {
 		return err
 	}
 	p.state.SetAside++
+	p.tell()
 	p.say(slog.LevelError, code, e.Event.Device+"/"+e.Event.Name, "event is a dead letter",
 		"device", e.Event.Device, "event", e.Event.Name, "seq", e.Number, "err", why)
 	return nil

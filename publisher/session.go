@@ -159,7 +159,7 @@ func connect(ctx context.Context, cfg Config, srv server, dial dialer) (net.Conn
 	over := tls.Client(under, secure)
 	if err := over.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
-		return nil, nil, err
+		return nil, nil, &handshakeError{err}
 	}
 	return over, under, nil
 }

@@ -55,7 +55,8 @@ func (w *watcher) run(ctx context.Context) error {
 	for first := true; ctx.Err() == nil; first = false {
 		var failure *Failure
 		for _, srv := range w.servers {
-			stood, err := w.session(ctx, srv)
+			began := time.Now()
+			subscribed, err := w.session(ctx, srv)
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -64,15 +65,14 @@ func (w *watcher) run(ctx context.Context) error {
 			if failure.Code == codeFilter {
 				return failure
 			}
-			if stood > 0 { // it was let in: begin with the first server again
-				first = false
+			if !subscribed {
+				continue
 			}
-			if stood > w.cfg.Backoff.First { // nothing is acknowledged here that could reset it
+			first = false
+			if time.Since(began) > w.cfg.Backoff.Max { // nothing is acknowledged here that could reset it
 				wait.reset()
 			}
-			if stood > 0 {
-				break
-			}
+			break // begin with the first server again
 		}
 		if first {
 			return fmt.Errorf("%w: %w", ErrUnreachable, failure)
@@ -89,8 +89,8 @@ func (w *watcher) run(ctx context.Context) error {
 	return nil
 }
 
-// session watches over one connection until it ends, and returns how long it was subscribed and why it ended.
-func (w *watcher) session(ctx context.Context, srv server) (time.Duration, error) {
+// session watches over one connection until it ends, and returns whether it came to that and why it ended.
+func (w *watcher) session(ctx context.Context, srv server) (subscribed bool, err error) {
 	messages, end := make(chan Message, watchBuffer), make(chan struct{})
 	stop := sync.OnceFunc(func() { close(end) })
 	defer stop()
@@ -101,16 +101,15 @@ func (w *watcher) session(ctx context.Context, srv server) (time.Duration, error
 		}
 	})
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	if err := s.subscribe(ctx, w.filters); err != nil {
 		err = s.lost(err)
 		if closedByPeer(err) {
 			err = &Failure{Code: codeClosed, Server: srv.addr, Why: "the server closed the connection at the subscription: filter, or the right to it"}
 		}
-		return 0, err
+		return false, err
 	}
-	since := time.Now()
 	w.connected(srv.addr)
 	w.say(slog.LevelInfo, "", srv.addr, "watching the platform", "server", srv.addr, "client", w.cfg.ClientID)
 	for {
@@ -118,11 +117,11 @@ func (w *watcher) session(ctx context.Context, srv server) (time.Duration, error
 		case m := <-messages:
 			w.handle(m)
 		case <-s.gone():
-			return time.Since(since), w.ended(s, srv, messages)
+			return true, w.ended(s, srv, messages)
 		case <-ctx.Done():
 			stop()
 			s.close()
-			return time.Since(since), ctx.Err()
+			return true, ctx.Err()
 		}
 	}
 }

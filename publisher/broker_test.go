@@ -1,0 +1,396 @@
+package publisher
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"legacybridge/mapping"
+	"legacybridge/publisher/queue"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// broker speaks just enough MQTT 3.1.1 to misbehave byte by byte. Without a script it lets everyone in and acknowledges
+// everything. A script is set before the first connection and runs on the connection's goroutine.
+type broker struct {
+	onLogin     func(p *peer) (returnCode byte) // 0xff: hang up without an answer
+	onPublish   func(p *peer, m got)
+	onPing      func()
+	onSubscribe func(p *peer)
+	suback      byte // 0: QoS 2 is granted
+	noSuback    bool
+	takeOver    bool // a login ends the sessions of the same client id
+	peers       sync.WaitGroup
+
+	mu      sync.Mutex
+	all     []got
+	open    []*peer
+	logins  int
+	changed chan struct{}
+}
+
+// got is one PUBLISH as it came.
+type got struct {
+	conn           int // number of the login, from 1
+	id             uint16
+	topic, payload string
+	flags          byte // of the header: DUP 8, QoS 6, RETAIN 1
+	at             time.Time
+}
+
+func (m got) qos() byte { return m.flags >> 1 & 3 }
+
+type peer struct {
+	*broker
+	net.Conn
+	n        int
+	clientID string
+	user     string
+	password string
+}
+
+func newBroker() *broker { return &broker{changed: make(chan struct{}, 1)} }
+
+// listen serves on a port of loopback.
+func (b *broker) listen(tb testing.TB) (server string) {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var accepting sync.WaitGroup
+	accepting.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			b.peers.Go(func() { b.serve(c) })
+		}
+	})
+	tb.Cleanup(func() {
+		_ = l.Close()
+		accepting.Wait()
+		b.hangUp()
+		b.peers.Wait()
+	})
+	return "mqtt://" + l.Addr().String()
+}
+
+// pipe is a dialer to the broker without a network, for virtual time.
+func (b *broker) pipe(context.Context, string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	b.peers.Go(func() { b.serve(theirs) })
+	return ours, nil
+}
+
+// hangUp ends all connections.
+func (b *broker) hangUp() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.open {
+		_ = p.Close()
+	}
+}
+
+func (b *broker) serve(c net.Conn) {
+	p := &peer{broker: b, Conn: c}
+	defer func() {
+		_ = c.Close()
+		b.mu.Lock()
+		b.open = slices.DeleteFunc(b.open, func(o *peer) bool { return o == p })
+		b.mu.Unlock()
+		poke(b.changed)
+	}()
+	r := bufio.NewReader(c)
+	for {
+		head, err := r.ReadByte()
+		if err != nil {
+			return
+		}
+		size, err := binary.ReadUvarint(r)
+		if err != nil {
+			return
+		}
+		body := make([]byte, size)
+		if _, err := io.ReadFull(r, body); err != nil {
+			return
+		}
+		switch head >> 4 {
+		case 1:
+			if !p.login(body) {
+				return
+			}
+		case 3:
+			p.publish(head, body)
+		case 6:
+			p.write([]byte{0x70, 2, body[0], body[1]}) // PUBREL: PUBCOMP
+		case 8:
+			p.subscribed(body)
+		case 12:
+			if b.onPing != nil {
+				b.onPing()
+			}
+			p.write([]byte{0xd0, 0})
+		case 14:
+			return
+		}
+	}
+}
+
+func (p *peer) login(body []byte) bool {
+	level, flags := body[6], body[7]
+	if level != 4 || flags&2 == 0 {
+		panic(fmt.Sprintf("got protocol level %d, flags %08b, want MQTT 3.1.1 with a clean session", level, flags))
+	}
+	rest := body[10:]
+	text := func() string {
+		n := binary.BigEndian.Uint16(rest)
+		s := string(rest[2 : 2+n])
+		rest = rest[2+n:]
+		return s
+	}
+	p.clientID = text()
+	if flags&0x80 != 0 {
+		p.user = text()
+	}
+	if flags&0x40 != 0 {
+		p.password = text()
+	}
+	p.mu.Lock()
+	p.logins++
+	p.n = p.logins
+	for _, o := range p.open {
+		if p.takeOver && o.clientID == p.clientID {
+			_ = o.Close()
+		}
+	}
+	p.open = append(p.open, p)
+	p.mu.Unlock()
+	poke(p.changed)
+	code := byte(0)
+	if p.onLogin != nil {
+		code = p.onLogin(p)
+	}
+	if code == 0xff {
+		return false
+	}
+	p.write([]byte{0x20, 2, 0, code})
+	return code == 0
+}
+
+func (p *peer) publish(head byte, body []byte) {
+	n := int(binary.BigEndian.Uint16(body))
+	m := got{conn: p.n, topic: string(body[2 : 2+n]), flags: head & 0xf, at: time.Now()}
+	body = body[2+n:]
+	if m.qos() > 0 {
+		m.id = binary.BigEndian.Uint16(body)
+		body = body[2:]
+	}
+	m.payload = string(body)
+	p.mu.Lock()
+	p.all = append(p.all, m)
+	p.mu.Unlock()
+	poke(p.changed)
+	if p.onPublish != nil {
+		p.onPublish(p, m)
+	} else {
+		p.ack(m)
+	}
+}
+
+// subscribed answers a SUBSCRIBE to one filter.
+func (p *peer) subscribed(body []byte) {
+	code := byte(2)
+	if p.suback != 0 {
+		code = p.suback
+	}
+	if !p.noSuback {
+		p.write([]byte{0x90, 3, body[0], body[1], code})
+	}
+	if p.onSubscribe != nil {
+		p.onSubscribe(p)
+	}
+}
+
+// ack answers a PUBLISH as its QoS wants it.
+func (p *peer) ack(m got) {
+	switch m.qos() {
+	case 1:
+		p.write([]byte{0x40, 2, byte(m.id >> 8), byte(m.id)})
+	case 2:
+		p.write([]byte{0x50, 2, byte(m.id >> 8), byte(m.id)})
+	}
+}
+
+func (p *peer) write(b []byte) { _, _ = p.Write(b) } // a peer that has gone is seen by the next read
+
+// got returns what came so far.
+func (b *broker) got() []got {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.all)
+}
+
+func (b *broker) loggedIn() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.logins
+}
+
+// until waits until ok, which is asked after every login, PUBLISH and end of a connection.
+func (b *broker) until(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	late := time.NewTimer(time.Minute)
+	defer late.Stop()
+	for !ok() {
+		select {
+		case <-b.changed:
+		case <-late.C:
+			tb.Fatalf("waited a minute for: %s", what)
+		}
+	}
+}
+
+// firsts are the payloads in the order of their first delivery; repeats counts the others.
+func firsts(all []got) (payloads []string, repeats int) {
+	seen := map[string]bool{}
+	for _, m := range all {
+		if seen[m.topic+m.payload] {
+			repeats++
+			continue
+		}
+		seen[m.topic+m.payload] = true
+		payloads = append(payloads, m.payload)
+	}
+	return payloads, repeats
+}
+
+// rig is a publisher with its queue, its log and its last state.
+type rig struct {
+	*Publisher
+	q     *queue.Queue
+	log   *syncBuffer
+	ended chan struct{} // Run has returned after start
+
+	mu     sync.Mutex
+	last   State
+	states []State
+}
+
+func newRig(tb testing.TB, cfg Config) *rig {
+	tb.Helper()
+	b := &rig{q: openQueue(tb), log: &syncBuffer{}}
+	if cfg.Servers == nil {
+		cfg.Servers = []string{"mqtt://broker"}
+	}
+	if cfg.ClientID == "" {
+		cfg.ClientID = "a:legacy:test"
+	}
+	cfg.Log = slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.Report = func(s State) {
+		b.mu.Lock()
+		b.last = s
+		b.states = append(b.states, s)
+		b.mu.Unlock()
+	}
+	var err error
+	if b.Publisher, err = New(cfg, b.q); err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+func (b *rig) state() State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.last
+}
+
+// put queues events as they are, past the gate.
+func (b *rig) put(tb testing.TB, events ...mapping.Event) {
+	tb.Helper()
+	if err := b.q.Append(tb.Context(), "link", nil, mapping.Output{Events: events}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// start runs the publisher until stop is called, which fails the test if Run returned an error.
+func (b *rig) start(tb testing.TB) (stop func()) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	b.ended = make(chan struct{})
+	go func() {
+		done <- b.Run(ctx)
+		close(b.ended)
+	}()
+	return func() {
+		tb.Helper()
+		cancel()
+		if err := <-done; err != nil {
+			tb.Errorf("Run: got %v, want nil", err)
+		}
+	}
+}
+
+// event is the i-th of a device, with QoS 1.
+func event(device string, i int) mapping.Event {
+	return mapping.Event{Device: device, Type: "press", ID: device, Name: "cycle", Format: "json", QoS: 1,
+		Payload: fmt.Appendf(nil, `{"d":{"n":%d}}`, i)}
+}
+
+func events(device string, n int) []mapping.Event {
+	list := make([]mapping.Event, n)
+	for i := range list {
+		list[i] = event(device, i)
+	}
+	return list
+}
+
+func payloads(list []mapping.Event) []string {
+	texts := make([]string, len(list))
+	for i := range list {
+		texts[i] = string(list[i].Payload)
+	}
+	return texts
+}
+
+// syncBuffer is a log that may be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func (b *syncBuffer) count(text string) int { return strings.Count(b.String(), text) }
+
+func entry(number uint64, payload []byte) queue.Entry {
+	ev := event("press-7", 0)
+	ev.Payload = payload
+	return queue.Entry{Number: number, First: number, Stored: time.Now(), Event: ev}
+}

@@ -1,0 +1,611 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"legacybridge/mapping"
+)
+
+func TestEverythingArrivesInOrder(t *testing.T) {
+	for qos := range byte(3) {
+		t.Run(fmt.Sprintf("QoS %d", qos), func(t *testing.T) {
+			b := newBroker()
+			r := newRig(t, Config{Servers: []string{b.listen(t)}, Window: 7})
+			list := events("press-7", 500)
+			for i := range list {
+				list[i].QoS = qos
+			}
+			r.put(t, list...)
+			r.Finish()
+			if err := r.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			// With QoS 0 Run does not wait for the broker.
+			b.until(t, "500 events", func() bool { return len(b.got()) == 500 })
+			all := b.got()
+			if got, _ := firsts(all); !slices.Equal(got, payloads(list)) {
+				t.Errorf("got %d events out of order or damaged, want 500 in order", len(got))
+			}
+			for _, m := range all {
+				if m.flags&1 != 0 || m.qos() != qos {
+					t.Fatalf("got header flags %04b, want QoS %d and not retained", m.flags, qos)
+				}
+			}
+			if s := r.state(); s.Acked != 500 || s.Connected {
+				t.Errorf("got state %+v, want 500 acknowledged and no connection after Run", s)
+			}
+		})
+	}
+}
+
+func TestIDIsTheLastMemberAndTheSameOnEveryResend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		b.onPublish = func(p *peer, m got) {
+			if p.n > 1 {
+				p.ack(m)
+			} else {
+				_ = p.Close()
+			}
+		}
+		r := newRig(t, Config{})
+		r.dial = b.pipe
+		ev := event("press-7", 1)
+		ev.Number = mapping.AsMember
+		empty := event("press-7", 2)
+		empty.Number, empty.Payload = mapping.AsMember, []byte("{}")
+		r.put(t, ev, empty)
+		r.Finish()
+		if err := r.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.peers.Wait()
+		stream := r.q.Stream()
+		all := b.got()
+		if want := `{"d":{"n":1},"id":"` + stream + `-1"}`; all[0].payload != want || all[len(all)-2].payload != want {
+			t.Errorf("got %s and again %s, want both %s", all[0].payload, all[len(all)-2].payload, want)
+		}
+		if want := `{"id":"` + stream + `-2"}`; all[len(all)-1].payload != want {
+			t.Errorf("got %s, want %s", all[len(all)-1].payload, want)
+		}
+	})
+}
+
+func TestSwallowedAcknowledgementsAreSentAgainAfterTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		b.onPublish = func(p *peer, m got) {
+			if p.n > 1 || len(p.got()) <= 3 {
+				p.ack(m)
+			}
+		}
+		r := newRig(t, Config{Window: 10})
+		r.dial = b.pipe
+		list := events("press-7", 30)
+		r.put(t, list...)
+		began := time.Now()
+		stop := r.start(t)
+		b.until(t, "all acknowledged", func() bool { synctest.Wait(); return r.state().Acked == 30 })
+		if d := time.Since(began); d < 20*time.Second || d > 22*time.Second {
+			t.Errorf("got the second connection after %v, want it 20 s and a back-off after the last acknowledgement", d)
+		}
+		stop()
+		b.peers.Wait()
+		got, repeats := firsts(b.got())
+		if !slices.Equal(got, payloads(list)) {
+			t.Errorf("got %q, want all in order", got)
+		}
+		if repeats != 10 {
+			t.Errorf("got %d events twice, want the window of 10", repeats)
+		}
+		if !strings.Contains(r.log.String(), codeSilent) {
+			t.Errorf("got log %s, want it to say %s", r.log, codeSilent)
+		}
+	})
+}
+
+func TestSlowServerThatAnswersIsNotDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		b.onPublish = func(p *peer, m got) {
+			time.Sleep(3300 * time.Millisecond) // a throttled platform with 128 KiB messages reads one in so long
+			p.ack(m)
+		}
+		r := newRig(t, Config{})
+		r.dial = b.pipe
+		big := slices.Repeat([]byte("x"), 131_000)
+		list := events("press-7", 30)
+		for i := range list {
+			list[i].Payload = fmt.Appendf(nil, `{"n":%d,"x":"%s"}`, i, big)
+		}
+		r.put(t, list...)
+		r.Finish()
+		if err := r.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.peers.Wait()
+		if n := b.loggedIn(); n != 1 {
+			t.Errorf("got %d connections, want 1", n)
+		}
+		if got, repeats := firsts(b.got()); len(got) != 30 || repeats != 0 {
+			t.Errorf("got %d events and %d again, want 30 and 0", len(got), repeats)
+		}
+	})
+}
+
+func TestAcknowledgementsLateTwiceAndOutOfOrder(t *testing.T) {
+	b := newBroker()
+	var late []got
+	b.onPublish = func(p *peer, m got) {
+		late = append(late, m)
+		if len(late) < 5 {
+			return
+		}
+		slices.Reverse(late)
+		for _, m := range late {
+			p.ack(m)
+			p.ack(m)
+		}
+		late = nil
+	}
+	r := newRig(t, Config{Servers: []string{b.listen(t)}, Window: 5})
+	list := events("press-7", 500)
+	r.put(t, list...)
+	r.Finish()
+	if err := r.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, repeats := firsts(b.got()); !slices.Equal(got, payloads(list)) || repeats != 0 {
+		t.Errorf("got %d events and %d again, want 500 in order and 0", len(got), repeats)
+	}
+}
+
+func TestCutsInMidFlightMakeNoDeadLetter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		seen := 0
+		b.onPublish = func(p *peer, m got) {
+			if seen++; p.n <= 20 && seen%11 == 0 {
+				p.write([]byte{0x40, 2}) // in the middle of a packet
+				_ = p.Close()
+				return
+			}
+			p.ack(m)
+		}
+		r := newRig(t, Config{Window: 20})
+		r.dial = b.pipe
+		list := append(events("press-7", 200), events("press-8", 200)...)
+		r.put(t, list...)
+		stop := r.start(t)
+		for r.state().Acked < 400 {
+			time.Sleep(time.Second) // virtual
+		}
+		stop()
+		b.peers.Wait()
+		got, repeats := firsts(b.got())
+		if len(got) != 400 || !slices.Equal(got[:200], payloads(list[:200])) {
+			t.Errorf("got %d events or a wrong order, want 400 in order", len(got))
+		}
+		if n := r.state().SetAside; n != 0 {
+			t.Errorf("got %d dead letters, want none: cuts are not the fault of an event", n)
+		}
+		if most := 20 * 20; repeats > most {
+			t.Errorf("got %d events twice, want at most a window for each cut, %d", repeats, most)
+		}
+	})
+}
+
+func TestPoisonIsSetAsideAndEverythingBehindItArrives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		b.onPublish = func(p *peer, m got) {
+			if strings.Contains(m.payload, "poison") {
+				_ = p.Close()
+				return
+			}
+			p.ack(m)
+		}
+		r := newRig(t, Config{Backoff: Backoff{Jitter: 0.2}})
+		r.dial = b.pipe
+		list := events("press-7", 60)
+		list[10].Payload = []byte(`{"poison":true}`)
+		r.put(t, list...)
+		began := time.Now()
+		stop := r.start(t)
+		for r.state().Acked < 59 {
+			time.Sleep(100 * time.Millisecond) // virtual
+		}
+		if d := time.Since(began); d > time.Minute {
+			t.Errorf("got the last event after %v, want it within a minute", d)
+		}
+		stop()
+		b.peers.Wait()
+		if s := r.state(); s.SetAside != 1 || s.Reconnects > 5 {
+			t.Errorf("got %d set aside in %d reconnects, want 1 in at most 5", s.SetAside, s.Reconnects)
+		}
+		want := slices.Delete(payloads(list), 10, 11)
+		got, _ := firsts(b.got())
+		if got = slices.DeleteFunc(got, func(s string) bool { return strings.Contains(s, "poison") }); !slices.Equal(got, want) {
+			t.Errorf("got %d events, want the 59 others in order", len(got))
+		}
+		if !strings.Contains(r.log.String(), codeRefused) || strings.Contains(r.log.String(), codeRival) {
+			t.Errorf("got log %s, want %s and nothing of another client", r.log, codeRefused)
+		}
+	})
+}
+
+// A reset connection can swallow acknowledgements, so that the event to blame is not the first in flight.
+func TestPoisonBehindLostAcknowledgements(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		var pending []got
+		b.onPublish = func(p *peer, m got) {
+			if strings.Contains(m.payload, "poison") {
+				pending = nil
+				_ = p.Close()
+				return
+			}
+			if pending = append(pending, m); len(pending) < 5 && r0window(p) > 1 {
+				return
+			}
+			for _, m := range pending {
+				p.ack(m)
+			}
+			pending = nil
+		}
+		r := newRig(t, Config{Window: 5})
+		r.dial = b.pipe
+		list := events("press-7", 60)
+		list[8].Payload = []byte(`{"poison":true}`)
+		r.put(t, list...)
+		stop := r.start(t)
+		defer stop()
+		for r.state().Acked < 59 {
+			time.Sleep(100 * time.Millisecond) // virtual
+		}
+		if s := r.state(); s.SetAside != 1 || s.Reconnects > 5 {
+			t.Errorf("got %d set aside in %d reconnects, want 1 in at most 5", s.SetAside, s.Reconnects)
+		}
+	})
+}
+
+// r0window guesses the publisher's window: it narrows from the third login on.
+func r0window(p *peer) int {
+	if p.n >= 3 {
+		return 1
+	}
+	return 5
+}
+
+func TestOversizedEventBehindTheGateIsNeverSent(t *testing.T) {
+	b := newBroker()
+	r := newRig(t, Config{Servers: []string{b.listen(t)}, MaxPayload: 1000})
+	list := events("press-7", 10)
+	list[4].Payload = fmt.Appendf(nil, `{"x":"%s"}`, strings.Repeat("x", 1000))
+	list[6].ID = "press/7"
+	r.put(t, list...)
+	r.Finish()
+	if err := r.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.got(); len(got) != 8 {
+		t.Errorf("got %d events sent, want 8", len(got))
+	}
+	if s := r.state(); s.SetAside != 2 || s.Reconnects != 0 {
+		t.Errorf("got %d set aside and %d reconnects, want 2 and 0", s.SetAside, s.Reconnects)
+	}
+	for _, code := range []string{codeTooLarge, codeBadTopic} {
+		if !strings.Contains(r.log.String(), code) {
+			t.Errorf("got log %s, want %s in it", r.log, code)
+		}
+	}
+}
+
+// An unregistered device has many events. They must cost the others a few reconnects in all, not one each.
+func TestRefusedTopicBecomesDeadLettersUnsent(t *testing.T) {
+	for name, mixed := range map[string]bool{"mixed with others": true, "in a row": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker()
+				var registered atomic.Bool
+				b.onPublish = func(p *peer, m got) {
+					if strings.Contains(m.topic, "ghost") && !registered.Load() {
+						_ = p.Close()
+						return
+					}
+					p.ack(m)
+				}
+				r := newRig(t, Config{})
+				r.dial = b.pipe
+				if ghosts, others := events("ghost", 30), events("press-7", 50); mixed {
+					for i := range ghosts {
+						r.put(t, ghosts[i], others[i])
+					}
+					r.put(t, others[30:]...)
+				} else {
+					r.put(t, ghosts...)
+					r.put(t, others...)
+				}
+				began := time.Now()
+				stop := r.start(t)
+				for r.state().Acked < 50 {
+					time.Sleep(100 * time.Millisecond) // virtual
+				}
+				if d := time.Since(began); d > 2*time.Minute {
+					t.Errorf("got the last of the others after %v, want it within two minutes", d)
+				}
+				if s := r.state(); s.SetAside != 30 || s.Reconnects > 10 {
+					t.Errorf("got %d set aside in %d reconnects, want 30 in at most 10: 5 for each of two", s.SetAside, s.Reconnects)
+				}
+
+				// Every ten minutes one is tried.
+				before := len(b.got())
+				time.Sleep(11 * time.Minute)
+				r.put(t, events("ghost", 5)...)
+				time.Sleep(time.Minute)
+				if n := len(b.got()) - before; n != 1 {
+					t.Errorf("got %d events of the refused topic sent, want one", n)
+				}
+				if n := r.state().SetAside; n != 35 {
+					t.Errorf("got %d dead letters, want 35", n)
+				}
+				registered.Store(true)
+				time.Sleep(11 * time.Minute)
+				r.put(t, events("ghost", 5)...)
+				time.Sleep(time.Minute)
+				if n := r.state().Acked; n != 55 {
+					t.Errorf("got %d acknowledged after the device was registered, want 55", n)
+				}
+				stop()
+				b.peers.Wait()
+			})
+		})
+	}
+}
+
+func TestRoleTakenAwayEmptiesNothingIntoTheDeadLetters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		var refusing atomic.Bool
+		refusing.Store(true)
+		b.onPublish = func(p *peer, m got) {
+			if refusing.Load() {
+				_ = p.Close()
+				return
+			}
+			p.ack(m)
+		}
+		r := newRig(t, Config{})
+		r.dial = b.pipe
+		for i := range 50 {
+			r.put(t, event(fmt.Sprintf("press-%d", i%10), i))
+		}
+		stop := r.start(t)
+		time.Sleep(3 * time.Hour)
+		s := r.state()
+		if s.SetAside > 3 || s.Code != codeAllRefused || s.Connected {
+			t.Errorf("got %+v, want at most 3 dead letters and %s", s, codeAllRefused)
+		}
+		if n := b.loggedIn(); n > 60 {
+			t.Errorf("got %d logins in three hours, want one in ten minutes and a few to begin with", n)
+		}
+		refusing.Store(false)
+		time.Sleep(15 * time.Minute)
+		if got := r.state(); got.Acked != 50-s.SetAside {
+			t.Errorf("got %d acknowledged when it accepts again, want the other %d", got.Acked, 50-s.SetAside)
+		}
+		stop()
+		b.peers.Wait()
+	})
+}
+
+// What says nothing about an event must never cost one.
+func TestOutagesMakeNoDeadLetter(t *testing.T) {
+	for name, script := range map[string]func(b *broker){
+		"never acknowledges":  func(b *broker) { b.onPublish = func(*peer, got) {} },
+		"refuses the login":   func(b *broker) { b.onLogin = func(*peer) byte { return 5 } },
+		"closes at the login": func(b *broker) { b.onLogin = func(*peer) byte { return 0xff } },
+		"closes when idle": func(b *broker) {
+			b.onPublish = func(p *peer, m got) {
+				if p.n > 100 {
+					p.ack(m)
+				}
+			}
+			b.onLogin = func(p *peer) byte {
+				time.AfterFunc(time.Second, func() { _ = p.Close() })
+				return 0
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker()
+				script(b)
+				r := newRig(t, Config{})
+				r.dial = b.pipe
+				if name != "closes when idle" {
+					r.put(t, events("press-7", 20)...)
+				}
+				stop := r.start(t)
+				time.Sleep(2 * time.Hour)
+				stop()
+				b.peers.Wait()
+				if s := r.state(); s.SetAside != 0 {
+					t.Errorf("got %d dead letters, want none", s.SetAside)
+				}
+				if n := b.loggedIn(); n > 250 {
+					t.Errorf("got %d logins in two hours, want the back-off to grow: a login resets nothing", n)
+				}
+				if n := strings.Count(r.log.String(), "\n"); n > 200 {
+					t.Errorf("got %d log lines, want repeats summed up", n)
+				}
+			})
+		})
+	}
+}
+
+func TestTwoPublishersWithOneIDStopFighting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		b.takeOver = true
+		first, second := newRig(t, Config{Backoff: Backoff{Jitter: 0.2}}), newRig(t, Config{Backoff: Backoff{Jitter: 0.2}})
+		var stops []func()
+		for _, r := range []*rig{first, second} {
+			r.dial = b.pipe
+			r.put(t, events("press-7", 20)...)
+			stops = append(stops, r.start(t))
+			time.Sleep(300 * time.Millisecond)
+		}
+		time.Sleep(10 * time.Minute)
+		for i, r := range []*rig{first, second} {
+			if !strings.Contains(r.log.String(), codeRival) {
+				t.Errorf("publisher %d: got log %s, want it to say that another client uses its id", i+1, r.log)
+			}
+			if s := r.state(); s.SetAside != 0 || s.Acked != 20 {
+				t.Errorf("publisher %d: got %+v, want 20 acknowledged and no dead letter", i+1, s)
+			}
+		}
+		before := b.loggedIn()
+		time.Sleep(2 * time.Hour)
+		if n := b.loggedIn() - before; n > 60 {
+			t.Errorf("got %d logins in two hours, want them to stay away", n)
+		}
+		for _, stop := range stops {
+			stop()
+		}
+		b.peers.Wait()
+	})
+}
+
+func TestServerThatAcknowledgesAndHangsUpIsNoRival(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		b.onPublish = func(p *peer, m got) {
+			p.ack(m)
+			if strings.Contains(m.topic, "ghost") {
+				_ = p.Close()
+			}
+		}
+		r := newRig(t, Config{})
+		r.dial = b.pipe
+		ghosts, others := events("ghost", 20), events("press-7", 20)
+		for i := range ghosts {
+			r.put(t, ghosts[i], others[i])
+		}
+		r.put(t, ghosts...) // and some in a row
+		stop := r.start(t)
+		time.Sleep(time.Minute)
+		stop()
+		b.peers.Wait()
+		if s := r.state(); s.Acked != 60 || s.SetAside != 0 {
+			t.Errorf("got %+v, want all 60 acknowledged in a minute", s)
+		}
+		if strings.Contains(r.log.String(), codeRival) {
+			t.Errorf("got log %s, want nothing of another client", r.log)
+		}
+	})
+}
+
+func TestFinishSaysThatThePlatformCannotBeReached(t *testing.T) {
+	for name, script := range map[string]func(b *broker){
+		"login refused":      func(b *broker) { b.onLogin = func(*peer) byte { return 4 } },
+		"never acknowledges": func(b *broker) { b.onPublish = func(*peer, got) {} },
+		"everything refused": func(b *broker) { b.onPublish = func(p *peer, _ got) { _ = p.Close() } },
+		"closes at once": func(b *broker) {
+			b.onLogin = func(p *peer) byte {
+				time.AfterFunc(time.Millisecond, func() { _ = p.Close() })
+				return 0
+			}
+			b.onPublish = func(*peer, got) {}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker()
+				script(b)
+				r := newRig(t, Config{Servers: []string{"mqtt://a", "mqtt://b"}})
+				r.dial = b.pipe
+				r.put(t, events("press-7", 20)...)
+				stopped := make(chan error, 1)
+				go func() { stopped <- r.Run(t.Context()) }()
+				time.Sleep(time.Minute)
+				r.Finish()
+				began := time.Now()
+				if err := <-stopped; !errors.Is(err, ErrUnreachable) {
+					t.Errorf("got %v, want ErrUnreachable", err)
+				}
+				if d := time.Since(began); d > 3*time.Minute {
+					t.Errorf("got an answer after %v, want one within three minutes", d)
+				}
+				b.peers.Wait()
+			})
+		})
+	}
+}
+
+func TestFinishWithAnEmptyQueueNeedsNoServer(t *testing.T) {
+	r := newRig(t, Config{Servers: []string{"mqtt://127.0.0.1:1"}})
+	r.Finish()
+	if err := r.Run(t.Context()); err != nil {
+		t.Errorf("got %v, want nil", err)
+	}
+}
+
+// A peer that takes nothing must not hold up the end of the program.
+func TestStalledServerDoesNotHoldUpTheStop(t *testing.T) {
+	b := newBroker()
+	release := make(chan struct{})
+	b.onPublish = func(*peer, got) { <-release }
+	r := newRig(t, Config{Servers: []string{b.listen(t)}})
+	big := strings.Repeat("x", 100_000)
+	for i := range 90 {
+		ev := event("press-7", i)
+		ev.Payload = fmt.Appendf(nil, `{"n":%d,"x":%q}`, i, big)
+		r.put(t, ev)
+	}
+	stop := r.start(t)
+	b.until(t, "the first event", func() bool { return len(b.got()) > 0 })
+	began := time.Now()
+	stop()
+	if d := time.Since(began); d > 4*time.Second {
+		t.Errorf("got the end after %v, want it within 4 s", d)
+	}
+	close(release)
+}
+
+func TestServersAreTriedInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		var tried []string
+		var down atomic.Bool
+		down.Store(true)
+		r := newRig(t, Config{Servers: []string{"mqtt://a", "mqtt://b", "mqtt://c"}})
+		r.dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			tried = append(tried, addr)
+			if down.Load() && addr != "c:1883" {
+				return nil, errors.New("down")
+			}
+			return b.pipe(ctx, addr)
+		}
+		r.put(t, event("press-7", 1))
+		stop := r.start(t)
+		time.Sleep(time.Second)
+		down.Store(false)
+		b.hangUp()
+		time.Sleep(2 * time.Second)
+		stop()
+		b.peers.Wait()
+		if want := []string{"a:1883", "b:1883", "c:1883", "a:1883"}; !slices.Equal(tried, want) {
+			t.Errorf("got %v, want %v: the first one again after it worked", tried, want)
+		}
+	})
+}
