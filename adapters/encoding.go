@@ -197,3 +197,14 @@ func ascii(b []byte) bool {
 	}
 	return true
 }
+
+// Plain reports whether Decode of b, and of every part of it, gives the same bytes again. It allocates nothing.
+func (e Encoding) Plain(b []byte) bool {
+	if len(e.list) > 0 && e.list[0].wide {
+		return false
+	}
+	if len(e.list) == 0 || e.list[0].legacy == nil {
+		return utf8.Valid(b)
+	}
+	return ascii(b)
+}
