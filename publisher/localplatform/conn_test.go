@@ -62,6 +62,22 @@ func TestWhatWasWrittenBeforeTheEndArrives(t *testing.T) {
 	})
 }
 
+func TestLostConnectionLetsItsBufferGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, far := pair(t)
+		c.Write(make([]byte, maxBehind))
+		synctest.Wait()
+		if got := c.unwritten(); got != maxBehind {
+			t.Errorf("got %d bytes unwritten, want %d", got, maxBehind)
+		}
+		far.Close()
+		<-c.written
+		if got := c.unwritten(); got != 0 || c.out != nil {
+			t.Errorf("got %d bytes unwritten, want 0", got)
+		}
+	})
+}
+
 func TestEndWakesTheReaderAndIgnoresLaterDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := pair(t)

@@ -2,10 +2,10 @@ package localplatform_test
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +59,7 @@ func TestLoginDrippedByteByByteIsClosed(t *testing.T) {
 
 func Test500SilentConnectionsHoldUpNobody(t *testing.T) {
 	s := start(t, nil)
+	s.SetLoginWait(time.Hour) // nobody goes for that reason
 	var silent []*raw
 	for range 500 {
 		silent = append(silent, dial(t, s))
@@ -170,7 +171,35 @@ func TestSecondLoginOnOneConnectionCloses(t *testing.T) {
 	s.log.wait(t, "rule=protocol", "code=105")
 }
 
+// A reset would throw away the acknowledgement that was sent just before.
+func TestRefusedConnectionEndsWithoutReset(t *testing.T) {
+	s := start(t, nil)
+	pub := login(t, s, "pub")
+	good := packet(0x32, append(str(nil, kilnTopic), 0, 1, 'x'))
+	bad := packet(0x30, str(nil, "bad"))
+	pub.send(slices.Concat(good, bad, bytes.Repeat(good, 50_000)))
+	pub.want(puback(1)...)
+	if _, err := pub.r.ReadByte(); err != io.EOF {
+		t.Errorf("got %v, want a clean end", err)
+	}
+}
+
+func Test2000EventsInFlightAndNoMore(t *testing.T) {
+	s := start(t, nil)
+	pub := login(t, s, "pub")
+	event := func(id uint16) []byte {
+		return packet(0x34, append(str(nil, kilnTopic), byte(id>>8), byte(id)))
+	}
+	for id := uint16(1); id <= wiotp.MaxInflight; id++ { // none is released
+		pub.send(event(id))
+		pub.want(0x50, 2, byte(id>>8), byte(id))
+	}
+	pub.send(event(wiotp.MaxInflight + 1))
+	pub.wantClosed()
+}
+
 func TestKeepaliveTimeout(t *testing.T) {
+	t.Parallel() // it waits
 	s := start(t, nil)
 	l := own(s, "a:legacy:app")
 	l.keepalive = 1
@@ -221,9 +250,7 @@ func TestSubscriberThatDoesNotReadHoldsUpNobody(t *testing.T) {
 
 func TestStopDoesNotWaitForStuckSubscribers(t *testing.T) {
 	s := start(t, nil)
-	for i := range 3 {
-		listen(t, s, fmt.Sprintf("stuck-%d", i), 0)
-	}
+	listen(t, s, "stuck", 0)
 	pub := login(t, s, "pub")
 	payload := bytes.Repeat([]byte("x"), 100_000)
 	for range localplatform.MaxBehind / len(payload) {

@@ -133,6 +133,7 @@ func TestMosquittoClients(t *testing.T) {
 }
 
 func TestMosquittoIsRefused(t *testing.T) {
+	t.Parallel() // the client waits
 	s := start(t, nil)
 	bad := mosquitto(t, s, "mosquitto_pub", "pub", "-q", "1", "-t", kilnTopic, "-m", "x", "-P", "wrong")
 	if text, err := bad.CombinedOutput(); err == nil || !bytes.Contains(text, []byte("not authorised")) {

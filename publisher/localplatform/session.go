@@ -55,7 +55,7 @@ func (p *Platform) enter(c *conn) (older *conn, err error) {
 
 // leave is the reverse of enter, after the broker has let go of c.
 func (p *Platform) leave(c *conn) {
-	// The broker forgets a client only if its login was answered; one that was gone by then stays in its table.
+	// The broker does not forget a client that was gone before its login was answered, or over which it panicked.
 	if cl, ok := p.broker.Clients.Get(c.id); ok && cl.Net.Conn == net.Conn(c) && cl.Properties.Clean {
 		cl.ClearInflights()
 		p.broker.UnsubscribeClient(cl)
