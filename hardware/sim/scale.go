@@ -29,30 +29,35 @@ func NewScale() (*Scale, error) {
 		return nil, fmt.Errorf("scale: %w", err)
 	}
 	s := &Scale{master: master, slave: slave, path: slave.Name(), rand: rand.New(rand.NewPCG(1, 2))}
-	if err := raw(slave); err != nil {
+	if err := errors.Join(raw(slave), s.unblock()); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("scale: %w", err)
 	}
 	return s, nil
 }
 
-// raw keeps the terminal from changing line ends and from echoing, also before somebody opens it.
-func raw(tty *os.File) error {
-	conn, err := tty.SyscallConn()
+// unblock makes the deadlines of the master work: creack/pty leaves it blocking.
+func (s *Scale) unblock() error {
+	fd, err := unix.FcntlInt(s.master.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	var failed error
-	err = conn.Control(func(fd uintptr) {
-		t, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
-		if err != nil {
-			failed = err
-			return
-		}
-		t.Iflag, t.Oflag, t.Lflag = 0, 0, 0
-		failed = unix.IoctlSetTermios(int(fd), unix.TCSETS, t)
-	})
-	return errors.Join(err, failed)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return errors.Join(err, unix.Close(fd))
+	}
+	blocking := s.master
+	s.master = os.NewFile(uintptr(fd), blocking.Name())
+	return blocking.Close()
+}
+
+// raw keeps the terminal from changing line ends and from echoing, also before somebody opens it.
+func raw(tty *os.File) error {
+	t, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	t.Iflag, t.Oflag, t.Lflag = 0, 0, 0
+	return unix.IoctlSetTermios(int(tty.Fd()), unix.TCSETS, t)
 }
 
 // Path is the serial port to open.
@@ -69,7 +74,9 @@ func (s *Scale) Run(ctx context.Context, every time.Duration) error {
 		case <-t.C:
 		}
 		// A terminal whose buffer is full must not hold the scale.
-		s.master.SetWriteDeadline(time.Now().Add(every))
+		if err := s.master.SetWriteDeadline(time.Now().Add(min(every, 100*time.Millisecond))); err != nil {
+			return fmt.Errorf("scale: %w", err)
+		}
 		if _, err := s.master.WriteString(s.line()); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return fmt.Errorf("scale: %w", err)
 		}
