@@ -80,6 +80,7 @@ type Problem struct {
 	stage  stage  // when it was found
 	label  string // stands behind the caret
 	hint   string // stands in brackets in the short format; "" = label
+	hide   bool   // the line is not shown: it may hold a secret
 	before bool   // the line above is shown too, for it says whose line this is
 	beside []beside
 	second place  // a second place, in any file

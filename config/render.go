@@ -140,7 +140,7 @@ func (p *Problem) full(b *strings.Builder, color bool) {
 	}
 
 	fmt.Fprintf(b, "%s %s\n", c.paint(blue, strings.Repeat(" ", gutter)+"-->"), display(p.where()))
-	if p.Line > 0 {
+	if p.Line > 0 && !p.hide {
 		fmt.Fprintln(b, bar)
 		from, to := p.Column, p.EndColumn
 		if len(p.beside) > 0 {
@@ -251,7 +251,7 @@ func isAssignment(row string) bool {
 
 // A secret that someone wrote as plain text must not get into a log with an error message.
 var (
-	secretKey  = regexp.MustCompile(`(?i)(?:token|password)["']?\s*=\s*[^\s{]`)
+	secretKey  = regexp.MustCompile(`(?i)token|password`)
 	secretText = regexp.MustCompile(`(?i)((?:token|password)["']?\s*=\s*)(""".*|'''.*|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s{"'#,}][^#,}]*)`)
 )
 

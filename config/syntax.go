@@ -27,7 +27,8 @@ func (l *loader) syntax(src *source, w *walk, err error) {
 	}
 	at := src.place(span{min(max(start, 0), len(src.text)), 1})
 	if n, _, _ := at.cells(); secretKey.MatchString(src.row(n)) { // the message may quote the secret
-		l.errorf("CFG002", at, "this line is not TOML").label = "a value in quotes, or a table in braces"
+		p := l.errorf("CFG002", at, "this line is not TOML; it is not shown, for it may hold a secret")
+		p.hide = true
 		return
 	}
 	if strings.HasPrefix(e.Message, "invalid escape") {
