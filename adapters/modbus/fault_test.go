@@ -332,3 +332,43 @@ func TestLineThatNeverFallsSilentIsNamed(t *testing.T) {
 		}
 	})
 }
+
+func TestFrameThatNobodyAskedForIsDiscarded(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *station, cfg modbus.Config) {
+		cfg.Devices = units(1, 2*time.Second, modbus.Point{Name: "number"})
+		number := uint16(0)
+		s.answer = func(q asked) []piece {
+			number++
+			n := number
+			b := q.registers(func(int) uint16 { return n })
+			return []piece{{bytes: b}, {after: time.Second, bytes: b}} // once more, when nothing is asked
+		}
+		c := newCatch()
+		run(t, cfg, c, func() { <-time.After(time.Minute + time.Second) })
+		for i, r := range c.of("unit-1") {
+			if want := strconv.Itoa(i + 1); r.Values[0] != want {
+				t.Fatalf("reading %d = %s, want the answer to its own request, %s", i, r.Values[0], want)
+			}
+		}
+		if state, _ := c.last(""); len(c.of("unit-1")) < 25 || state.Counts.Bad < 25 {
+			t.Errorf("%d readings, %d frames dropped; want about 30 of each", len(c.of("unit-1")), state.Counts.Bad)
+		}
+	})
+}
+
+func TestNoiseBetweenPollsDelaysNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *station, cfg modbus.Config) {
+		if cfg.Framing == modbus.TCP {
+			t.Skip("no line")
+		}
+		cfg.Devices = units(1, time.Second, addresses(1)...)
+		s.answer = func(q asked) []piece {
+			return []piece{{bytes: append([]byte{0xff}, append(q.ownRegisters(), 0)...)}, {after: 100 * time.Millisecond, bytes: []byte{0}}}
+		}
+		c := newCatch()
+		run(t, cfg, c, func() { <-time.After(time.Minute + 600*time.Millisecond) })
+		if got := len(c.of("unit-1")); got != 61 {
+			t.Errorf("%d readings in a minute, want 61", got)
+		}
+	})
+}

@@ -96,24 +96,19 @@ func tick(started, t time.Time, every time.Duration, zone *time.Location) time.T
 		n := (t.Sub(started) + every - 1) / every
 		return started.Add(max(n, 0) * every)
 	}
-	next := localTick(t, every, offset(t, zone))
-	if shifted := offset(next, zone); shifted != offset(t, zone) { // the clocks change in between
-		next = localTick(t, every, shifted)
+	for {
+		_, offset := t.In(zone).Zone()
+		local := t.UnixNano() + int64(offset)*int64(time.Second)
+		next := t
+		if over := local % int64(every); over > 0 {
+			next = t.Add(every - time.Duration(over))
+		}
+		_, change := t.In(zone).ZoneBounds()
+		if change.IsZero() || next.Before(change) {
+			return next.Round(0) // without the monotonic clock: this is a time of day
+		}
+		t = change
 	}
-	return next
-}
-
-func localTick(t time.Time, every, offset time.Duration) time.Time {
-	local := t.UnixNano() + int64(offset)
-	if over := local % int64(every); over > 0 {
-		local += int64(every) - over
-	}
-	return time.Unix(0, local-int64(offset))
-}
-
-func offset(t time.Time, zone *time.Location) time.Duration {
-	_, seconds := t.In(zone).Zone()
-	return time.Duration(seconds) * time.Second
 }
 
 func later(a, b time.Time) time.Time {
