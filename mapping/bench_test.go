@@ -61,3 +61,23 @@ func BenchmarkMapCSV(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch, "ns/event")
 }
+
+// BenchmarkMapEverything has all kinds of points, conversion, windows and conditions.
+func BenchmarkMapEverything(b *testing.B) {
+	m, err := mapping.New(everything())
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := adapters.Reading{
+		Device: "dev", Names: []string{"num", "big", "whole", "flag", "word", "faults", "state", "row.unit", "row.n"},
+		Values: []string{"2120", "1.043,5", "42", "true", "run", "1", "16", "°F", "1"}, Time: time.Date(2026, 5, 11, 12, 0, 0, 0, time.UTC),
+	}
+	now := r.Time
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Time = r.Time.Add(time.Second)
+		if out := m.Map(now, []adapters.Reading{r}); len(out.Dead) > 0 {
+			b.Fatalf("got the dead letter %+v", out.Dead)
+		}
+	}
+}

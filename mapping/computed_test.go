@@ -118,7 +118,7 @@ func TestMemory(t *testing.T) {
 		{"rate(a, '1m')", true, "0=100 30=110 60=5 90=15", "absent 20 15 15"},
 		{"rate(a, '10s')", false, "0=100 5=90 10=80", "absent -20 -20"},
 		{"rate(a, '1m')", true, "0=0 59.8=60 120.1=120", "absent 60.2007 59.7015"},
-		{"rate(a, '1m')", true, "0=0 3600=60 3660=120", "absent absent 60"},
+		{"rate(a, '1m')", true, "0=0 3600=60 3630=90 3660=120", "absent absent 60 60"},
 		{"rate(a, '1m')", true, "0=0 10=1 5=9 15=10", "absent 6 absent 6"},
 		{"rate(a, '1m')", true, "0=0 0=1", "absent absent"},
 		{"avg(a, '10s')", false, "0=1 5=2 9=6 10=4 100=7", "1 1.5 3 4 7"},
@@ -145,6 +145,19 @@ func TestMemory(t *testing.T) {
 		if got := strings.Join(got, " "); got != test.want {
 			t.Errorf("%s of %s: got %s, want %s", test.is, test.at, got, test.want)
 		}
+	}
+}
+
+// TestExpressionsShareAMemory: each reading moves it once.
+func TestExpressionsShareAMemory(t *testing.T) {
+	d := device([]mapping.Point{point("a")}, event("e", "x", "y"))
+	d.Computed = []mapping.Computed{computed("x", "delta(a)"), computed("y", "delta(a) * 10")}
+	d.Events[0].When = "delta(a) > 1"
+	m := newMapper(t, d)
+	m.Map(noon, []adapters.Reading{reading(noon, "a", "1")})
+	got := show(t, m.Map(noon, []adapters.Reading{reading(noon, "a", "3")}))
+	if want := `type/ID-1 e {"d":{"x":2,"y":20},"ts":"2026-05-11T12:00:00.114Z"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

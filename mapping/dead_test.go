@@ -44,6 +44,8 @@ func TestDeadLetters(t *testing.T) {
 			mapping.Dead{Device: "other", Code: "MAP017", Why: `the record is for the device "other", which this link does not have`, Origin: "kiln.csv:1042", Raw: []byte("1;x"), Head: []byte("p;q"), Units: 1}},
 		{"a name too many", row(adapters.Reading{Device: "dev", Names: []string{"p", "q"}, Values: []string{"1"}}),
 			mapping.Dead{Device: "dev", Code: "MAP017", Why: "the record has more or fewer values than names, so none can be told", Origin: "kiln.csv:1042", Raw: []byte("1;x"), Head: []byte("p;q"), Units: 2}},
+		{"a value too many", row(adapters.Reading{Device: "dev", Names: []string{"p"}, Values: []string{"1", "2"}}),
+			mapping.Dead{Device: "dev", Code: "MAP017", Why: "the record has more or fewer values than names, so none can be told", Origin: "kiln.csv:1042", Raw: []byte("1;x"), Head: []byte("p;q"), Units: 2}},
 		{"the year 10000", row(reading(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), "p", "1")),
 			mapping.Dead{Device: "dev", Code: "MAP018", Why: "the record's time is not in the years 0 to 9999, so no timestamp can say it", Origin: "kiln.csv:1042", Raw: []byte("1;x"), Head: []byte("p;q"), Units: 2}},
 	} {
@@ -70,6 +72,17 @@ func TestOnlyWhatIsAskedForMustBeRight(t *testing.T) {
 	out := newMapper(t, twoEvents()).Map(noon, []adapters.Reading{reading(noon, "p", "1", "q", "x")})
 	if checkLedger(t, out); len(out.Events) != 2 {
 		t.Errorf("got %d events, want 2: %v", len(out.Events), out.Dead)
+	}
+}
+
+// TestAbsentCountsWhatEventsLeaveOut: a point that is only asked for by a condition is not left out of anything.
+func TestAbsentCountsWhatEventsLeaveOut(t *testing.T) {
+	d := twoEvents()
+	d.Events[0].When = "q > 0"
+	out := newMapper(t, d).Map(noon, []adapters.Reading{reading(noon, "p", "1"), reading(noon, "q", "1")})
+	checkLedger(t, out)
+	if want := (mapping.Count{Device: "dev", Read: 4, Filtered: 3, Absent: 1}); out.Counts[0] != want {
+		t.Errorf("got %+v, want %+v", out.Counts[0], want)
 	}
 }
 
@@ -125,6 +138,15 @@ func TestNothingIsShared(t *testing.T) {
 	if after := show(t, out) + out.Dead[0].Origin + string(out.Dead[0].Raw) + string(out.Dead[0].Head) + out.Dead[1].Device + out.Counts[1].Device; after != before {
 		t.Errorf("got  %s\nwant %s", after, before)
 	}
+	swapped := batch("1", "2")
+	copy(bytesOf[2], "s") // of the first batch, which the mapper knows as p, s, row.n
+	copy(bytesOf[3], "p")
+	copy(bytesOf[4], "row.n")
+	swapped[0].Names[0], swapped[0].Names[1] = swapped[0].Names[1], swapped[0].Names[0]
+	if got := show(t, m.Map(noon, swapped)); !strings.Contains(got, `{"p":2,"s":"1"}`) {
+		t.Errorf("got %s, want p and s in their places", got)
+	}
+	m.Map(noon, batch("2", "run"))
 	if got := show(t, m.Map(noon, batch("2", "run"))); got != "" {
 		t.Errorf("got %s, want nothing: the text has not changed", got)
 	}

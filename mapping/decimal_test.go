@@ -50,6 +50,8 @@ func TestNumbersReadAsPeopleWriteThem(t *testing.T) {
 		{"1043.5", ',', 0, "no"},
 		{"1.04", ',', '.', "no"},
 		{"1.0434", ',', '.', "no"},
+		{"1.04,5", ',', '.', "no"},
+		{"1.0434,5", ',', '.', "no"},
 		{"1043.5", ',', '.', "no"},
 		{"1043.500", ',', '.', "no"},
 		{"0.043", ',', '.', "no"},
@@ -108,6 +110,22 @@ func TestRoundingTakesHalvesAwayFromZero(t *testing.T) {
 		d, _ := plain(test.text)
 		if got := string(d.round(test.places).append(nil)); got != test.want {
 			t.Errorf("%s to %d places: got %s, want %s", test.text, test.places, got, test.want)
+		}
+	}
+}
+
+func TestSumsLeaveInt64InTime(t *testing.T) {
+	for _, test := range [][3]string{
+		{"10e18", "1", "10000000000000000001"}, {"-10e18", "-1", "-10000000000000000001"}, {"9223372036854775807", "1", "9223372036854775808"},
+		{"-9223372036854775807", "-1", "-9223372036854775808"}, {"9223372036854775808", "-1", "9223372036854775807"}, {"1e18", "0.9", "1000000000000000000.9"},
+	} {
+		a, _ := plain(test[0])
+		b, _ := plain(test[1])
+		if got := string(a.add(b).append(nil)); got != test[2] {
+			t.Errorf("%s + %s: got %s, want %s", test[0], test[1], got, test[2])
+		}
+		if got := a.cmp(b); got != ratOf(a).Cmp(ratOf(b)) {
+			t.Errorf("%s against %s: got %d", test[0], test[1], got)
 		}
 	}
 }

@@ -80,6 +80,8 @@ func TestARealSite(t *testing.T) {
 	}{
 		{"a stable weighing in grams", scale, reading(noon, "weight", "    192.21", "from.unit", "g", "stable", ""),
 			`type/ID-1 weighed {"d":{"weight":0.19221},"ts":"2026-05-11T12:00:00.114Z"}`},
+		{"a stable weighing in kilograms", scale, reading(noon, "weight", "+   1.500", "from.unit", "kg", "stable", ""),
+			`type/ID-1 weighed {"d":{"weight":1.500},"ts":"2026-05-11T12:00:00.114Z"}`},
 		{"a moving scale", scale, reading(noon, "weight", "    0.01", "from.unit", "g", "stable", "?"), ""},
 		{"a unit that is none of weight", scale, reading(noon, "weight", "0.01", "from.unit", "bar", "stable", ""),
 			`dead MAP015: weight is in "bar", a unit that does not convert into kg`},

@@ -37,7 +37,7 @@ func TestEveryTakesEverySecondPoll(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newMapper(t, polled(10*time.Second, 5*time.Second, false))
 		drift := rapid.Float64Range(-0.001, 0.001).Draw(t, "drift") // of the machine's clock against the polls'
-		for i := range 500 {
+		for i := range 200 {
 			nominal := time.Duration(float64(i) * (1 + drift) * float64(5*time.Second))
 			jitter := time.Duration(rapid.IntRange(-1000, 1000).Draw(t, "jitter")) * time.Millisecond
 			out := m.Map(noon, []adapters.Reading{reading(noon.Add(nominal+jitter), "p", "1")})
@@ -171,6 +171,32 @@ func TestOnChange(t *testing.T) {
 		if got := sent(t, m, noon, readings...); got != test.want {
 			t.Errorf("%s: got %s, want %s", test.name, got, test.want)
 		}
+	}
+}
+
+// TestADistanceIsKeptWhileThePointIsAbsent: what another point sends without it does not make it new.
+func TestADistanceIsKeptWhileThePointIsAbsent(t *testing.T) {
+	d := device([]mapping.Point{point("p", func(p *mapping.Point) { p.Absent = []string{""} }), point("q")})
+	d.Events[0].OnChange = []mapping.Change{{Point: "p", By: "5"}, {Point: "q", Any: true}}
+	m := newMapper(t, d)
+	var readings []adapters.Reading
+	for i, r := range [][2]string{{"1", "0"}, {"", "1"}, {"2", "1"}, {"6", "1"}} {
+		readings = append(readings, reading(noon.Add(time.Duration(i)*time.Second), "p", r[0], "q", r[1]))
+	}
+	if got, want := sent(t, m, noon, readings...), "0 1 3"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestAlignFollowsAClockThatWentBack(t *testing.T) {
+	m := newMapper(t, polled(15*time.Minute, time.Minute, true))
+	start := noon.Truncate(time.Hour)
+	var readings []adapters.Reading
+	for _, minute := range []int{0, 1, 15, 14, 15, 16, 30, -600, -599, -586, -585} {
+		readings = append(readings, reading(start.Add(time.Duration(minute)*time.Minute), "p", "1"))
+	}
+	if got, want := sent(t, m, start, readings...), "0 900 1800 -36000 -35100"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
