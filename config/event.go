@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"legacybridge/mapping"
+	"legacybridge/publisher/wiotp"
 )
 
 // defaultEvent is what a device without events sends.
@@ -84,8 +85,13 @@ func (b *linkBuilder) event(d *deviceDef, m *mapping.Device, n *node, names []st
 		p := b.warnf("EVT005", k.value(), `without "batch" there is nothing to split`)
 		p.label = "a reading that is too large becomes a dead letter"
 	}
-	if len(e.Name)+len(e.Suffix) > 36 && !n.bad && n.kid("chunk_suffix") != nil {
-		b.errorf("TYP007", n.kid("chunk_suffix").value(), "%q is longer than 36 characters", e.Name+e.Suffix).label = "shorten one of the two"
+	if len(e.Name)+len(e.Suffix) > wiotp.MaxSegment && e.Suffix != "" && !n.bad {
+		at := n.kid("chunk_suffix")
+		if at == nil {
+			at = b.def.kid("chunk_suffix")
+		}
+		p := b.errorf("TYP007", at.value(), "%q is longer than %d characters", e.Name+e.Suffix, wiotp.MaxSegment)
+		p.label = "shorten it, or the name of the event"
 	}
 	if k := n.kid("when"); k != nil && !k.bad && strings.TrimSpace(e.When) == "" {
 		k.bad = true

@@ -123,7 +123,7 @@ var publishKeys = []key{
 	{name: "payload", kind: word, words: []string{"d", "flat"}, what: "a payload"},
 	{name: "with_id", kind: yesNo},
 	{name: "too_large", kind: word, words: []string{"chunk", "split", "reject"}, what: "something to do with what is too large"},
-	{name: "chunk_suffix", kind: name, class: topicName},
+	{name: "chunk_suffix", kind: name, class: suffix},
 	{name: "timestamp", kind: word, words: []string{"arrival", "row"}, what: "a clock"},
 }
 

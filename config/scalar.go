@@ -25,6 +25,7 @@ const (
 	tableName       // links, devices: [a-z0-9][a-z0-9-]*
 	pointName       // points, computed: [a-z][a-z0-9_]*, which are JSON keys
 	topicName       // events, types, ids, formats: [A-Za-z0-9_.-]{1,36}
+	suffix          // as topicName, or empty
 )
 
 var classes = map[class]struct {
@@ -33,6 +34,7 @@ var classes = map[class]struct {
 }{
 	tableName: {regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`), "small letters, digits and -"},
 	pointName: {regexp.MustCompile(`^[a-z][a-z0-9_]*$`), "small letters, digits and _, a letter first"},
+	suffix:    {regexp.MustCompile(`^[A-Za-z0-9_.-]{0,36}$`), "at most 36 of the characters A-Z a-z 0-9 _ . -"},
 	topicName: {regexp.MustCompile(`^[A-Za-z0-9_.-]{1,36}$`), "1 to 36 of the characters A-Z a-z 0-9 _ . -"},
 }
 
