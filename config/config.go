@@ -87,6 +87,7 @@ type Problem struct {
 	there  string // stands behind its line
 	notes  []string
 	files  int // files read in all
+	more   int // errors that are not shown
 }
 
 // A beside is a further line of the same file, with what is said about it.

@@ -24,7 +24,7 @@ func (b *linkBuilder) file() *csvfile.Config {
 		Poll:         val(b.node, "poll", time.Second),
 		Encoding:     val(b.node, "encoding", []string(nil)),
 	}
-	if _, err := filepath.Match(c.Files, ""); err != nil || val(b.node, b.kind.name, "") == "" {
+	if _, err := filepath.Match(c.Files, ""); !b.kind.bad && (err != nil || val(b.node, b.kind.name, "") == "") {
 		b.errorf("CSV024", b.kind.value(), "this names no file").label = `as in "/mnt/kiln/LOG_*.csv"`
 	}
 	n := b.sub("csv")

@@ -71,15 +71,9 @@ func (b *linkBuilder) event(d *deviceDef, m *mapping.Device, n *node, names []st
 		WithID:   first("with_id", true, n, b.def),
 	}
 	b.pace(d, m, n, &e)
-	if b.medium&rows == 0 || b.sub("csv").sub("time") == nil {
-		if k := n.kid("timestamp"); e.RowTime && k != nil {
-			p := b.errorf("EVT004", k.value(), "the readings of %s have no time of their own", d.name)
-			p.label = `use "arrival"`
-			if b.medium&rows != 0 {
-				p.label = `use "arrival", or add  csv.time`
-			}
-		}
-		e.RowTime = false // of [defaults]: for those that have one
+	if e.RowTime && b.sub("csv").sub("time") == nil {
+		b.noTime(d, n)
+		e.RowTime = false
 	}
 	if k := n.kid("too_large"); k != nil && e.TooLarge == mapping.Split && batch == nil {
 		p := b.warnf("EVT005", k.value(), `without "batch" there is nothing to split`)
@@ -98,6 +92,22 @@ func (b *linkBuilder) event(d *deviceDef, m *mapping.Device, n *node, names []st
 		b.errorf("EVT008", k.value(), "the condition is empty").label = "leave it out to send always"
 	}
 	return e
+}
+
+// noTime says that readings have no time of their own. [defaults] speaks for those that have one, and files should.
+func (b *linkBuilder) noTime(d *deviceDef, n *node) {
+	isFile := b.medium&rows != 0
+	switch k := n.kid("timestamp"); {
+	case k != nil:
+		p := b.errorf("EVT004", k.value(), "the readings of %s have no time of their own", d.name)
+		p.label = `use "arrival"`
+		if isFile {
+			p.label = `use "arrival", or add  csv.time`
+		}
+	case isFile:
+		p := b.warnf("EVT004", d.head(), "the rows of %s are given the time of their arrival", d.name)
+		p.label = `[defaults] says "row", but csv.time of the link is missing`
+	}
 }
 
 // pace settles how often an event is sent.

@@ -129,7 +129,7 @@ func (l *loader) link(d *linkDef, cfg *Config) (Link, bool) {
 	def := l.single["defaults"]
 	link := Link{Name: d.name, Reopen: 2 * time.Second}
 	link.Mapping = mapping.Config{ClockFloor: l.opt.Build, Zone: cfg.Site.Zone}
-	if d.kind == nil || d.kind.bad || d.medium&(d.medium-1) != 0 {
+	if d.kind == nil || d.medium&(onModbusASCII|onFolder) != 0 || d.medium&(d.medium-1) != 0 {
 		return link, false
 	}
 	wire := port.Config{}
@@ -183,6 +183,9 @@ var unstable = regexp.MustCompile(`^/dev/tty(USB|ACM)\d+$`)
 
 // tty is the path of a serial port. Names that change with plugging are refused: they would one day be another device's.
 func (l *loader) tty(d *linkDef) string {
+	if d.kind.bad {
+		return ""
+	}
 	path := l.path(d.kind, val(d.node, d.kind.name, ""))
 	switch {
 	case val(d.node, d.kind.name, "") == "":

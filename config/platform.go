@@ -191,6 +191,10 @@ func (l *loader) token(n *node, t wiotp.Token) {
 // users are those of the embedded platform.
 func (l *loader) users(n *node, cfg *Config) map[string]localplatform.User {
 	all := map[string]localplatform.User{}
+	if len(n.kids) == 0 {
+		p := l.errorf("PLT028", n.head(), "[local.users] is empty: nobody gets in")
+		p.label = "name a user, or leave the table out for a key that is made at first start"
+	}
 	for _, k := range n.kids {
 		all[k.name] = localplatform.User{Token: val(k, "token", wiotp.Token(""))}
 		if err := wiotp.CheckAPIKey(k.name, cfg.Org); err != nil && !k.bad {

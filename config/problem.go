@@ -18,22 +18,26 @@ const (
 	together // what several tables do to one another
 )
 
-// maxProblems is how many are told: after so many mistakes the next one is news to nobody.
-const maxProblems = 500
+// maxErrors is how many are shown: after so many mistakes the next one is news to nobody.
+const maxErrors = 500
 
 // A report gathers problems.
 type report struct {
 	stage    stage
 	problems []*Problem
+	errors   int
 	files    []*source
 	partial  bool // a file could not be read: what seems to be missing may stand there
 }
 
 func (r *report) add(severity Severity, code string, at place, format string, args ...any) *Problem {
 	p := &Problem{Code: code, Severity: severity, Message: fmt.Sprintf(format, args...), at: at, stage: r.stage}
-	if len(r.problems) < maxProblems {
-		r.problems = append(r.problems, p)
+	if severity == Error {
+		if r.errors++; r.errors > maxErrors {
+			return p
+		}
 	}
+	r.problems = append(r.problems, p)
 	return p
 }
 
@@ -68,6 +72,7 @@ func (r *report) sorted() Problems {
 	out := make(Problems, len(r.problems))
 	for i, p := range r.problems {
 		p.File, p.files = p.at.src.name, len(r.files)
+		p.more = max(r.errors-maxErrors, 0)
 		p.Line, p.Column, p.EndColumn = p.at.cells()
 		out[i] = *p
 	}

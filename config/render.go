@@ -57,6 +57,9 @@ func (p Problems) closing() string {
 	if warnings > 0 {
 		parts = append(parts, count(warnings, "warning"))
 	}
+	if more := p[0].more; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more,", more))
+	}
 	return fmt.Sprintf("%s in %s. Nothing was changed.\n", strings.Join(parts, ", "), count(p[0].files, "file"))
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -204,5 +205,21 @@ func TestJSONIsOneDocument(t *testing.T) {
 		if _, ok := got[0][key]; !ok {
 			t.Errorf("no member %q in %v", key, got[0])
 		}
+	}
+}
+
+func TestEndlessMistakesAreCounted(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("schema = 1\n")
+	for i := range maxErrors + 20 {
+		text.WriteString("key" + strings.Repeat("x", i%7) + strconv.Itoa(i) + " = 1\n")
+	}
+	_, problems := Load(write(t, "a.toml", text.String()), Options{})
+	var got bytes.Buffer
+	if err := problems.Write(&got, "full", false); err != nil {
+		t.Fatal(err)
+	}
+	if want := "500 errors, and 20 more, in 1 file. Nothing was changed.\n"; len(problems) != maxErrors || !strings.HasSuffix(got.String(), want) {
+		t.Errorf("got %d problems, %q", len(problems), got.String()[got.Len()-80:])
 	}
 }
