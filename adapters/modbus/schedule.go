@@ -28,7 +28,7 @@ func (s *Source) next(now time.Time) (*unit, time.Time) {
 		if u.done {
 			continue
 		}
-		if !u.planned || u.due.Sub(now) > u.ahead+time.Second { // a clock that was put back must not stop aligned polls
+		if u.due.Sub(now) > u.ahead+time.Second { // a clock that was put back must not stop aligned polls
 			u.plan(s.started, now, now)
 		}
 		due := u.due
@@ -45,7 +45,7 @@ func (s *Source) next(now time.Time) (*unit, time.Time) {
 // plan makes the first tick not before t the next poll.
 func (u *unit) plan(started, now, t time.Time) {
 	u.tick = tick(started, t, u.Every, u.Align)
-	u.due, u.ahead, u.planned = u.tick, u.tick.Sub(now), true
+	u.due, u.ahead = u.tick, u.tick.Sub(now)
 }
 
 // repeat plans u's poll again because the unit said that it is busy, and tells whether there is time for it.

@@ -40,6 +40,7 @@ func TestClockThatIsPutBackDoesNotStopAlignedPolls(t *testing.T) {
 		t.Fatal(err)
 	}
 	noon := time.Date(2026, 5, 11, 12, 0, 30, 0, time.UTC)
+	s.units[0].plan(noon, noon, noon)
 	if _, at := s.next(noon); at.Sub(noon) != 30*time.Second {
 		t.Fatalf("first poll in %v, want in 30 s", at.Sub(noon))
 	}

@@ -101,7 +101,8 @@ func (s *Source) run(ctx context.Context, ahead *adapters.Ahead) error {
 	s.wire.distrust()
 	defer s.wire.close()
 	for _, u := range s.units {
-		u.planned, u.done, u.polled, u.busy = false, false, false, 0
+		u.plan(s.started, s.started, s.started)
+		u.done, u.polled, u.busy = false, false, 0
 		u.client = s.wire.client(ctx, u.Unit)
 	}
 	err := s.wire.open(ctx)

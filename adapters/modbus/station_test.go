@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -17,7 +18,13 @@ import (
 	"legacybridge/hardware/port"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(meterUnits) != "" {
+		serveMeter()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // An asked is a request as it reached the equipment.
 type asked struct {
@@ -50,8 +57,9 @@ type station struct {
 	pending map[*time.Timer]bool
 }
 
-// dial is for Config.Dial.
+// dial is for Config.Dial. It takes its time, as real ones do.
 func (s *station) dial(context.Context) (port.Port, error) {
+	<-time.After(3 * time.Millisecond)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refuse != nil {

@@ -29,12 +29,11 @@ type unit struct {
 	got     []byte    // per request, 1 if it was answered with values in this poll
 	arrived time.Time // the last of these answers
 
-	tick    time.Time     // the poll that is due or was last made
-	due     time.Time     // when to make it, or to repeat it
-	ahead   time.Duration // how far due was away when it was set
-	planned bool          // tick and due are of this Run
-	began   time.Time     // the last poll
-	done    bool          // Once: polled
+	tick  time.Time     // the poll that is due or was last made
+	due   time.Time     // when to make it, or to repeat it
+	ahead time.Duration // how far due was away when it was set
+	began time.Time     // the last poll
+	done  bool          // Once: polled
 
 	polled bool // at least once
 	probe  int  // the request that was answered last: the one to ask a silent unit
