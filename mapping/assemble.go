@@ -110,7 +110,7 @@ func (b *builder) event(rule EventRule) event {
 	e := event{EventRule: rule}
 	path := func(more ...string) []string { return append([]string{"events", rule.Name}, more...) }
 	for _, name := range rule.Points {
-		i, ok := b.bySym[name]
+		i, ok := b.byName[name]
 		if !ok {
 			b.fail("EVT001", "there is no point or computed "+quote(name), b.meant(name), path("points")...)
 			continue
@@ -147,14 +147,14 @@ func (b *builder) event(rule EventRule) event {
 }
 
 func (b *builder) meant(name string) string {
-	if near := nearest(name, b.bySym); near != "" {
+	if near := nearest(name, b.byName); near != "" {
 		return "did you mean " + quote(near) + "?"
 	}
 	return ""
 }
 
 func (b *builder) change(rule Change, path []string) change {
-	i, ok := b.bySym[rule.Point]
+	i, ok := b.byName[rule.Point]
 	if !ok {
 		b.fail("EVT001", "there is no point or computed "+quote(rule.Point), b.meant(rule.Point), path...)
 		return change{}

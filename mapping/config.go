@@ -19,7 +19,7 @@ type Device struct {
 	Computed []Computed
 	Events   []EventRule
 	Polled   time.Duration // period of the readings, 0: the device talks by itself
-	Live     bool          // it talks by itself and Reading.Time is when: such a reading has no other time (polled ones never have)
+	Live     bool          // like Polled > 0: Reading.Time is when the reading arrived, for it has no time of its own
 }
 
 // A Kind is what the text of a point is.

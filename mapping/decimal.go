@@ -135,7 +135,7 @@ func parsePower(s string) (int, bool) {
 		if s[i] < '0' || s[i] > '9' {
 			return 0, false
 		}
-		n = min(n*10+int(s[i]-'0'), 1_000_000_000)
+		n = min(n*10+int(s[i]-'0'), 100_000_000) // an int has 32 bits on some machines
 	}
 	return sign * n, true
 }

@@ -29,15 +29,15 @@ func (r *ruleErrors) join() error { return errors.Join(r.all...) }
 // A builder makes the rules of one device ready.
 type builder struct {
 	*device
-	bad   *ruleErrors
-	scope scope
-	bySym map[string]int // names of points and computed, by value
+	bad    *ruleErrors
+	scope  scope
+	byName map[string]int // points and computed: among the device's values
 }
 
 func newDevice(rules Device, bad *ruleErrors) *device {
 	b := &builder{device: &device{Device: rules, units: max(1, len(rules.Events))}, bad: bad}
 	b.scope.symbols = make(map[string]symbol)
-	b.bySym = make(map[string]int)
+	b.byName = make(map[string]int)
 	for _, p := range rules.Points {
 		b.addName(p.Name, "points")
 		b.points = append(b.points, b.point(p))
@@ -64,7 +64,7 @@ func (b *builder) fail(code, why, help string, path ...string) {
 
 // addName takes the next value's name.
 func (b *builder) addName(name, table string) {
-	_, taken := b.bySym[name]
+	_, taken := b.byName[name]
 	switch {
 	case !wellFormed(name):
 		b.fail("MAP003", strconv.Quote(name)+" cannot be the name of a value", "write a-z, 0-9 and _, a letter first", table, name)
@@ -73,10 +73,10 @@ func (b *builder) addName(name, table string) {
 	case taken:
 		b.fail("MAP003", "there are two values with the name "+name, "", table, name)
 	default:
-		b.bySym[name] = len(b.bySym)
+		b.byName[name] = len(b.byName)
 		return
 	}
-	b.bySym[fmt.Sprintf("%s (%d)", name, len(b.bySym))] = len(b.bySym) // values keep their places
+	b.byName[fmt.Sprintf("%s (%d)", name, len(b.byName))] = len(b.byName) // values keep their places
 }
 
 func wellFormed(name string) bool {
