@@ -240,13 +240,12 @@ func (r *reader) takeRest(b *builder, asRow bool) {
 		if !ok {
 			return
 		}
-		unfinished := rec.lines == 0
-		if unfinished && !asRow && r.layout != nil && rec.flaw.code == "" && !r.pos.cut && !r.title() {
+		if rec.open && !asRow && r.layout != nil && rec.flaw.code == "" && !r.pos.cut && !r.title() {
 			rec.flaw = flaw{"CSV006", "the file ended, or was left, in the middle of the row: it has no line end; if it is whole, replay it, and set flush_partial_after"}
 		}
 		r.accept(b, rec)
 		r.used = min(r.used+rec.size, len(r.buf))
-		r.pos.cut = r.pos.cut || unfinished
+		r.pos.cut = r.pos.cut || rec.open
 	}
 }
 

@@ -36,6 +36,7 @@ type record struct {
 	raw   []byte // without the line end; shortened if it has a flaw
 	size  int    // bytes to the next record, line end included
 	lines int    // line ends in it
+	open  bool   // its line end is missing
 	flaw  flaw
 }
 
@@ -117,17 +118,20 @@ func (s *splitter) rest(b []byte) (r record, ok bool) {
 		if len(b) == 0 {
 			return record{}, false
 		}
-		if end, past := s.newline(b); end >= 0 {
+		whole := b[:len(b)-len(b)%s.width]
+		end, past := s.newline(b)
+		if end >= 0 && (s.hasNUL(whole) || s.open(whole, false)) {
 			return record{raw: s.trimCR(b[:end]), size: past, lines: 1, flaw: flawUnclosed}, true
 		}
-		whole := b[:len(b)-len(b)%s.width]
 		if !s.hasNUL(whole) {
-			return record{raw: s.trimCR(whole), size: len(b)}, true
+			return record{raw: s.trimCR(whole), size: len(b), lines: s.lineEnds(whole), open: true}, true
 		}
 		s.long = &longLine{}
 	}
 	taken := s.swallow(b)
-	return s.endLong(len(b)-taken, 0), true
+	r = s.endLong(len(b)-taken, 0)
+	r.open = true
+	return r, true
 }
 
 // newline finds the first line end: where it begins and where the next line does.
@@ -147,6 +151,15 @@ func (s *splitter) newline(b []byte) (end, past int) {
 			return unit, unit + 2
 		}
 	}
+}
+
+func (s *splitter) lineEnds(b []byte) int {
+	n := 0
+	for end, past := s.newline(b); end >= 0; end, past = s.newline(b) {
+		b = b[past:]
+		n++
+	}
+	return n
 }
 
 // isUnit tells whether the code unit at the start of b is the ASCII character c.
