@@ -23,10 +23,10 @@ type conn struct {
 
 	keepalive time.Duration // 0: the client may be silent for ever
 	deadline  time.Time     // the read deadline set last
-	ackID     uint16        // packet id under which the broker knows a SUBSCRIBE or UNSUBSCRIBE, 0: under its own
+	ackID     uint16        // packet id that the broker uses for a SUBSCRIBE or UNSUBSCRIBE in place of ownID, see freeID
 	ownID     uint16        // the client's id for it
 
-	unacked   atomic.Int64 // payload bytes sent with QoS 1 or 2 and not acknowledged, see slow
+	unacked   atomic.Int64 // payload bytes sent with QoS 1 or 2 and not acknowledged, see tooFarBehind
 	recounted atomic.Int64 // unix second
 	subscribe atomic.Bool  // a SUBSCRIBE is being answered
 
@@ -41,7 +41,7 @@ type conn struct {
 }
 
 // maxUnwritten is how much a peer that does not read may leave with us, mostly answers: it is hung up on then.
-// Events stop at half of it (see slow).
+// Events stop at half of it, see maxBehind.
 const maxUnwritten = 16 << 20
 
 // closeGrace is how long a peer has to take what was written before the end, and to close its own side.

@@ -270,6 +270,14 @@ func (c *raw) wantClosed() {
 	}
 }
 
+// ping returns when everything sent before was dealt with, which an acknowledgement does not say: it is written
+// before the event is passed on.
+func (c *raw) ping() {
+	c.t.Helper()
+	c.send([]byte{0xc0, 0})
+	c.want(0xd0, 0)
+}
+
 // login connects an application with the platform's own key.
 func login(t testing.TB, s *site, app string) *raw {
 	t.Helper()

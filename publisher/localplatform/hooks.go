@@ -31,7 +31,7 @@ func (p *Platform) newBroker() (*mqtt.Server, error) {
 	// small limit must leave room for subscriptions.
 	limits.MaximumPacketSize = uint32(max(p.maxPayload, math.MaxUint16) + wiotp.FreeTopic + len("htllpp"))
 	limits.ReceiveMaximum = wiotp.MaxInflight
-	limits.MaximumInflight = math.MaxUint16 // never reached: see behind
+	limits.MaximumInflight = math.MaxUint16 // never reached, see tooFarBehind
 	limits.MinimumProtocolVersion = 3
 
 	b := mqtt.New(&mqtt.Options{
@@ -44,8 +44,8 @@ func (p *Platform) newBroker() (*mqtt.Server, error) {
 	return b, b.AddHook(&hooks{p: p}, nil)
 }
 
-// hooks is where the broker asks. All of it runs in the goroutine of the client that sends, but OnACLCheck and
-// OnQosPublish of a delivery, which run in the publisher's.
+// hooks is where the broker asks. A hook runs in the goroutine of the client whose packet is read; for a delivery that
+// is the publisher, not the subscriber that is passed.
 type hooks struct {
 	mqtt.HookBase
 	p *Platform

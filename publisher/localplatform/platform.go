@@ -15,7 +15,7 @@
 // What holds: events reach every subscriber whose filter matches, in the order of their publisher, never with RETAIN.
 // A PUBACK means that the event was accepted and handed to the subscribers that were there. A subscriber that falls
 // behind by more than a bound loses events; each loss is counted and logged. Sessions live in memory: those with clean
-// session false outlast a connection by a day, but not the process.
+// session false outlast a connection by a day, but not the process, and what waited for them comes in no certain order.
 //
 // Not supported yet, and refused by name: commands and status topics, devices and gateways, Quickstart, and scalable
 // applications (A:…, CONNACK 5). They will be further rules beside rules.go; the registry's REST interface will be a

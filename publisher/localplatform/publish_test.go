@@ -97,6 +97,7 @@ func TestP18ConfiguredLimit(t *testing.T) {
 	pub := login(t, s, "pub")
 	pub.publish(kilnTopic, make([]byte, 100), 1, 1, false)
 	pub.want(puback(1)...)
+	pub.ping()
 	hungUp(t, s, kilnTopic, make([]byte, 101), "max_payload", "287")
 }
 

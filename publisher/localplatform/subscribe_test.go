@@ -45,8 +45,8 @@ func TestP25UnsubscribeEndsDelivery(t *testing.T) {
 	pub := login(t, s, "pub")
 	pub.publish(kilnTopic, []byte("late"), 1, 1, false)
 	pub.want(puback(1)...)
-	sub.send([]byte{0xc0, 0})
-	sub.want(0xd0, 0)
+	pub.ping()
+	sub.ping()
 }
 
 // The library keeps the packet ids of both directions in one table.
@@ -67,8 +67,8 @@ func TestP25SubscribeWhileEventsWithTheSameIDAreOnTheirWay(t *testing.T) {
 	sub.want(0xb0, 2, 0, 5)
 	pub.publish(kilnTopic, []byte("late"), 1, 9, false)
 	pub.want(puback(9)...)
-	sub.send([]byte{0xc0, 0})
-	sub.want(0xd0, 0)
+	pub.ping()
+	sub.ping()
 }
 
 // unsubscribable wants the connection closed without SUBACK.

@@ -2,6 +2,7 @@ package wiotp_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -130,4 +131,14 @@ func BenchmarkParseTopic(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+func ExampleTopic() {
+	t := wiotp.Topic{Kind: wiotp.Event, Type: "kiln", ID: "K-1", Name: "temperature", Format: "json"}
+	fmt.Println(t, t.Validate())
+	t.Name = ""
+	fmt.Println(t.Validate())
+	// Output:
+	// iot-2/type/kiln/id/K-1/evt/temperature/fmt/json <nil>
+	// event id is empty
 }
