@@ -48,8 +48,20 @@ func (b *linkBuilder) file() *csvfile.Config {
 			DST:     val(t, "dst", ""),
 		}
 		b.column(t.kid("column"), c.Format.Time.Columns)
+		b.timeFormat(t, *c.Format.Time)
 	}
 	return c
+}
+
+func (b *linkBuilder) timeFormat(n *node, t csvfile.Time) {
+	if columns := n.kid("column"); n.has("column") && len(t.Columns) == 0 {
+		b.errorf("CSV023", columns.value(), "the time has no column").label = `as in "Time", or ["Date", "Time"]`
+		return
+	}
+	if err := csvfile.CheckTime(t); err != nil && n.has("column") && n.has("format") {
+		p := b.errorf("CSV023", n.kid("format").value(), "%v", err)
+		p.label = `as in "%d.%m.%Y %H:%M:%S"`
+	}
 }
 
 // csvKeys checks the keys of csv against one another.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"legacybridge/adapters/csvfile"
 	"legacybridge/adapters/modbus"
 	"legacybridge/adapters/serial"
 	"legacybridge/mapping"
@@ -137,6 +138,8 @@ func runs(t *testing.T, cfg *Config) {
 			_, err = serial.New(*link.Serial)
 		case link.Modbus != nil:
 			_, err = modbus.New(*link.Modbus)
+		default:
+			_, err = csvfile.New(*link.CSV)
 		}
 		if err != nil {
 			t.Errorf("link %s: %v", link.Name, err)
