@@ -9,8 +9,8 @@
 //     and a serial line (also one behind a converter) must be silent for one more timeout before the next request, so
 //     that a late reply is never taken for the next one. RTU has no numbers: a reply that is later than
 //     that cannot be told, and is only met by discarding what came unasked before a request.
-//   - A poll invents nothing. Points of a request that was refused, damaged or not answered are left out of Names and
-//     Values; if no request of a poll was answered there is no reading.
+//   - A poll invents nothing. Points of a request that was refused, damaged or not answered are absent: left out of Names
+//     and Values, with one list of names for each set of requests. If no request was answered there is no reading.
 //   - One connection, one request in flight, a deadline on each. The time that the characters take on a tty comes on
 //     top of the timeout.
 //   - A unit that is silent does not hold up the others. A poll in which nothing was answered is a miss: the first costs

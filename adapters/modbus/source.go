@@ -107,7 +107,7 @@ func (s *Source) run(ctx context.Context, ahead *adapters.Ahead) error {
 	}
 	err := s.wire.open(ctx)
 	for err == nil {
-		s.report(time.Now())
+		s.report(time.Now().UTC())
 		u, at := s.next(time.Now())
 		if u == nil {
 			return s.unanswered()

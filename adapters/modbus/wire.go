@@ -2,22 +2,16 @@ package modbus
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"time"
-
-	"github.com/goburrow/modbus"
 
 	"legacybridge/hardware/port"
 )
 
 const (
-	glance      = 200 * time.Millisecond // longest wait without a look at ctx; Port cannot be interrupted
-	writeWithin = 500 * time.Millisecond // a request is a few bytes: longer means that nobody takes them
-	dialWithin  = 5 * time.Second        // the others on the link need not wait longer to learn that the host is away
+	dialWithin = 5 * time.Second // port.Open waits longer, and says the same then
 	// What must not be called stale for a spurious character: transceivers make one when they let go of the bus.
 	smallestFrame = 5
 	// A peer that takes one connection needs a moment to notice that ours has gone.
@@ -65,39 +59,6 @@ func newWire(cfg *Config) *wire {
 // distrust is for the begin of a Run: an answer to the one before, or to another program, may be under way.
 func (w *wire) distrust() {
 	w.unsure, w.failed = w.cfg.Framing != TCP, false
-}
-
-// client speaks to one unit over w. ctx is that of the Run that owns w.
-func (w *wire) client(ctx context.Context, unit byte) modbus.Client {
-	send := transporter(func(adu []byte) ([]byte, error) { return w.exchange(ctx, adu) })
-	if w.cfg.Framing == TCP {
-		p := modbus.NewTCPClientHandler("")
-		p.SlaveId = unit
-		return modbus.NewClient2(numbered{p, w}, send)
-	}
-	p := modbus.NewRTUClientHandler("")
-	p.SlaveId = unit
-	return modbus.NewClient2(p, send)
-}
-
-type transporter func(adu []byte) ([]byte, error)
-
-func (t transporter) Send(adu []byte) ([]byte, error) { return t(adu) }
-
-// numbered takes transaction numbers from the wire, where goburrow would count for each unit.
-type numbered struct {
-	modbus.Packager
-	w *wire
-}
-
-func (p numbered) Encode(pdu *modbus.ProtocolDataUnit) ([]byte, error) {
-	adu, err := p.Packager.Encode(pdu)
-	if err != nil {
-		return nil, err
-	}
-	p.w.transaction++
-	adu[0], adu[1] = byte(p.w.transaction>>8), byte(p.w.transaction)
-	return adu, nil
 }
 
 // exchange sends a request and returns the reply to it, which is valid until the next call.
@@ -167,7 +128,7 @@ func (w *wire) open(ctx context.Context) error {
 	p, err := w.cfg.Dial(dialing)
 	if err != nil {
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("not reached within %v: %w", dialWithin, err)
+			err = &port.Error{Code: port.CodeNoHost, Why: fmt.Sprintf("%s is not reached within %v: host on, cable in, address and port right?", w.cfg.Port.TCP, dialWithin)}
 		}
 		return lost{err}
 	}
@@ -230,101 +191,6 @@ func (w *wire) silence(ctx context.Context, since time.Time, d time.Duration) (h
 		w.discarded++
 	}
 	return heard, nil
-}
-
-// converse writes a request and reads until its reply or the deadline.
-func (w *wire) converse(ctx context.Context, adu []byte) ([]byte, error) {
-	q := questionOf(w.cfg.Framing, adu)
-	_ = w.port.SetDeadline(time.Now().Add(writeWithin))
-	if n, err := w.port.Write(adu); err != nil || n < len(adu) {
-		return nil, w.trouble(err)
-	}
-	w.last = time.Now()
-	deadline := w.last.Add(w.cfg.Timeout + w.onWire(len(adu)+q.bytes+5))
-	rest := w.n > 0 // of frames that came with the last reply
-	for {
-		if w.n > 0 {
-			reply, err := w.take(q)
-			if reply != nil || err != nil {
-				return reply, err
-			}
-		}
-		if !time.Now().Before(deadline) {
-			if w.n > 0 && !rest {
-				return nil, errDamaged // something came, and no whole reply was in it
-			}
-			return nil, errSilent
-		}
-		n, err := w.read(ctx, deadline)
-		if n > 0 {
-			rest, w.last = false, time.Now()
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-}
-
-// take looks for the reply to q in what has been read. Nothing found is no error.
-func (w *wire) take(q question) ([]byte, error) {
-	if w.cfg.Framing != TCP {
-		if frame := findRTU(w.buf[:w.n], q); frame != nil {
-			w.n = 0
-			return frame, nil
-		}
-		if w.n == len(w.buf) {
-			w.n = copy(w.buf[:], w.buf[w.n-maxRTU:]) // no reply is longer
-		}
-		return nil, nil
-	}
-	for {
-		frame, err := cutMBAP(w.buf[:w.n])
-		if frame == nil {
-			return nil, err
-		}
-		frame = w.reply[:copy(w.reply[:], frame)]
-		w.n = copy(w.buf[:], w.buf[len(frame):w.n])
-		if binary.BigEndian.Uint16(frame) == q.transaction && frame[mbapHeader-1] == q.unit {
-			if q.answers(frame[mbapHeader:]) {
-				return frame, nil
-			}
-			return nil, errDamaged // it bears our number: no other reply will come
-		}
-		w.discarded++
-	}
-}
-
-// read adds what comes until the deadline to buf, and returns within a glance. A deadline is no error.
-func (w *wire) read(ctx context.Context, deadline time.Time) (int, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, lost{err}
-	}
-	if soon := time.Now().Add(glance); soon.Before(deadline) {
-		deadline = soon
-	}
-	_ = w.port.SetDeadline(deadline) // fails only on a wire that is gone, as Read will say
-	n, err := w.port.Read(w.buf[w.n:])
-	w.n += n
-	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		return n, nil
-	}
-	return n, w.trouble(err)
-}
-
-// trouble is what an error of the port means: a tty is gone, a host has hung up.
-func (w *wire) trouble(err error) error {
-	if w.cfg.Framing == RTU {
-		return lost{fmt.Errorf("%s: %w", w.cfg.Link, err)}
-	}
-	return errHungUp
-}
-
-// onWire is how long n characters take, 0 where we cannot know.
-func (w *wire) onWire(n int) time.Duration {
-	if w.cfg.Framing != RTU {
-		return 0
-	}
-	return time.Duration(n) * w.cfg.Port.Mode.CharTime()
 }
 
 func (w *wire) close() {
