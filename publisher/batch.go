@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"bytes"
 	"slices"
 	"time"
 
@@ -44,6 +45,7 @@ const backlogWait = time.Second
 // in order.
 func (b *batches) add(now time.Time, topic string, e queue.Entry, most int) []message {
 	var ready []message
+	e.Event.Payload = bytes.Clone(e.Event.Payload) // it is part of a record, which would be kept as long
 	size := numberedSize(&e) + len(",")
 	waiting := b.find(topic)
 	if waiting != nil && (waiting.size+size > most || waiting.qos != e.Event.QoS) {

@@ -47,7 +47,8 @@ type drop struct {
 }
 
 // A breaker finds the event that makes the server hang up. MQTT 3.1.1 gives no reason, so it goes by what was in
-// flight when the peer closed: the same head twice is a suspect, is sent alone, and if the peer closes right after it
+// flight when the peer closed. What was in flight twice is sent one at a time; the same head twice, or one that was
+// in flight with no other, is a suspect, is sent alone on a quiet connection, and if the peer closes right after it
 // twice, the event is to blame. Time-outs, failed dials, refused logins and drops with nothing in flight say nothing.
 type breaker struct {
 	t timing
@@ -55,7 +56,8 @@ type breaker struct {
 	head    uint64 // in flight first at the last drop
 	drops   int    // in a row with that head
 	strikes int    // of them alone on a quiet connection
-	until   uint64 // one at a time up to this number: the event to blame may stand behind one whose acknowledgement got lost
+	reach   uint64 // highest number in flight at the last drop; 0: that is past
+	until   uint64 // one at a time up to this number: the event to blame may stand behind some whose acknowledgements got lost
 
 	inRow  int    // set aside without an acknowledgement between
 	hold   hold   // while everything is refused
@@ -79,6 +81,9 @@ func (b *breaker) acked(f *flight) {
 	if b.head != 0 && f.has(b.head) {
 		b.clear()
 	}
+	if f.first >= b.reach {
+		b.reach = 0
+	}
 	if len(b.topics) > 0 {
 		delete(b.topics, f.topic)
 	}
@@ -92,16 +97,20 @@ func (b *breaker) dropped(now time.Time, d drop) (blamed, guilty bool) {
 	if !d.byPeer || !d.inFlight {
 		return false, false
 	}
-	narrow := b.narrow(d.head)
+	// One at a time, it was alone in flight: no need to see it twice.
+	single := d.alone || b.narrow(d.head)
+	again := d.head <= b.reach
+	b.reach = d.last
 	if d.head != b.head {
 		b.clear()
 		b.head = d.head
 	}
-	b.drops++
-	if b.drops < 2 && !narrow && !d.alone {
+	if b.drops++; single {
+		b.drops = max(b.drops, 2)
+	}
+	if b.drops < 2 && !again {
 		return false, false
 	}
-	b.drops = max(b.drops, 2) // one at a time, it was alone in flight: no need to see it twice
 	b.until = max(b.until, d.last)
 	if !d.alone {
 		return true, false

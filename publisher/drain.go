@@ -52,6 +52,8 @@ type drain struct {
 	alone   *queue.Entry // to be sent alone on a quiet connection, before anything else
 	held    *queue.Entry // read, and waits for alone
 	asked   bool         // a witness was looked for on this connection
+	witness uint64       // its number: the reader comes by it again
+	ending  bool         // Finish was called, and the reader was asked again since
 	quiet   time.Time    // since when nothing is in flight
 	moved   time.Time    // last acknowledgement, or first publish after a pause
 	pubacks int          // messages acknowledged
@@ -87,7 +89,7 @@ func (p *Publisher) deliver(ctx context.Context, s *session) (*drop, *queue.Entr
 
 // done says that Finish was called and nothing is left.
 func (d *drain) done() bool {
-	return d.finishing() && d.dry && len(d.flights)+len(d.ready)+len(d.batches.waiting) == 0 && d.alone == nil && d.held == nil
+	return d.ending && d.dry && len(d.flights)+len(d.ready)+len(d.batches.waiting) == 0 && d.alone == nil && d.held == nil
 }
 
 // step takes acknowledgements, sends what it can and waits for something to happen. lost is why the session is over.
@@ -95,6 +97,9 @@ func (d *drain) step(ctx context.Context) (lost, err error) {
 	lost, err = d.acks()
 	if lost != nil || err != nil {
 		return lost, err
+	}
+	if !d.ending && d.finishing() {
+		d.ending, d.dry = true, false // what came before Finish counts
 	}
 	now := time.Now()
 	if len(d.flights) > 0 && now.Sub(d.moved) >= d.t.due {
@@ -117,7 +122,7 @@ func (d *drain) step(ctx context.Context) (lost, err error) {
 		room = d.s.wire.room
 	}
 	finish := d.finish
-	if d.finishing() {
+	if d.ending {
 		finish = nil
 	}
 	select {
@@ -258,7 +263,7 @@ func (d *drain) fill(now time.Time) (full bool, err error) {
 			continue
 		}
 		m, ok := d.batches.due(now, d.dry)
-		if !ok && d.dry && d.finishing() {
+		if !ok && d.dry && d.ending {
 			m, ok = d.batches.oldest()
 		}
 		if ok {
@@ -290,6 +295,9 @@ func (d *drain) read(now time.Time) error {
 		d.dry = true
 		return nil
 	}
+	if e.Number == d.witness {
+		return nil // sent already
+	}
 	code, why := d.unsendable(&e)
 	if code != "" {
 		return d.setAside(e, code, why)
@@ -298,12 +306,12 @@ func (d *drain) read(now time.Time) error {
 	if d.breaker.topics != nil {
 		if d.breaker.wantsWitness(topic) && !d.asked {
 			d.asked = true
-			w, err := d.witness(e.Number)
+			w, err := d.findWitness(e.Number)
 			if err != nil {
 				return err
 			}
 			if w != nil {
-				d.alone, d.held = w, &e
+				d.alone, d.held, d.witness = w, &e, w.Number
 				return nil
 			}
 		}
@@ -368,8 +376,8 @@ func (d *drain) publish(now time.Time, m *message, alone *queue.Entry) {
 	d.flights = append(d.flights, f)
 }
 
-// witness is the first event after a number whose topic has nothing held against it, nil if there is none near.
-func (d *drain) witness(after uint64) (*queue.Entry, error) {
+// findWitness looks for the first event after a number whose topic has nothing held against it, nil if there is none near.
+func (d *drain) findWitness(after uint64) (*queue.Entry, error) {
 	const near = 100_000 // events; a second or two of reading
 	r := d.queue.NewReader()
 	defer func() { _ = r.Close() }() // it only reads

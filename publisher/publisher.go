@@ -267,7 +267,7 @@ func (p *Publisher) judge(end *drop, suspect *queue.Entry, srv int) (time.Durati
 		if blamed {
 			wait = min(wait, p.t.breakerWait)
 		}
-		if !end.byPeer || !end.inFlight {
+		if !end.acked && (!end.byPeer || !end.inFlight) {
 			p.vain++
 		}
 	}
