@@ -1,4 +1,17 @@
 // Package config is the TOML file format: it reads, checks, explains, and assembles each package's own Config.
+//
+// The grammar is data (grammar.go, grammar_equipment.go). From it come unknown keys and what was meant, keys that are not
+// supported yet, types, units and words; the rest of the package sees parsed values and checks what they mean together.
+// Rules of values and expressions are package mapping's: its findings are shown at their place in the file.
+//
+// Positions come from a walk of our own over the text, in the order of the TOML package's keys. If the two do not see the
+// same keys, a problem names its file and no line: a wrong line would cost more than none.
+//
+// A problem is found once: what only follows from another one is not told, and with one near match for a wrong name the
+// check goes on with that. Problems stand in the order of the files; within a file, wrong names come first, then the
+// grammar, then the meaning, then what tables do to one another. No message shows a secret.
+//
+// Codes of families that the running service has too (SER, FRM, CSV, MAP, PLT, QUE) begin at 021 here.
 package config
 
 import (

@@ -17,7 +17,7 @@ import (
 
 var (
 	seed   = flag.Uint64("seed", 1, "of the mixed-up configurations")
-	rounds = flag.Int("rounds", 500, "of the mixed-up configurations")
+	rounds = flag.Int("rounds", 300, "of the mixed-up configurations")
 )
 
 // loadText is load without files but the one.

@@ -235,6 +235,9 @@ func (l *loader) twice(n, before *node) {
 	p.second, p.there = before.head(), "the other one"
 }
 
+// literal takes the meaning out of the characters of a pattern.
+var literal = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
 // include returns the files that the main file names, in name order.
 func (l *loader) include(main *node) []string {
 	globs := defaultInclude
@@ -248,7 +251,7 @@ func (l *loader) include(main *node) []string {
 	for i, glob := range globs {
 		full := glob
 		if !filepath.IsAbs(full) {
-			full = filepath.Join(l.dir, glob)
+			full = filepath.Join(literal.Replace(l.dir), glob)
 		}
 		found, err := filepath.Glob(full)
 		switch {

@@ -447,3 +447,11 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	}
 }
+
+func TestFolderWithPatternCharactersInItsName(t *testing.T) {
+	file := write(t, "[a]*/a.toml", "schema = 1\n", "[a]*/conf.d/b.toml", plc)
+	cfg, problems := Load(file, Options{})
+	if cfg == nil || len(cfg.Links) != 1 {
+		t.Errorf("got %v, want the link of conf.d/b.toml", problems)
+	}
+}

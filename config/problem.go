@@ -21,7 +21,7 @@ const (
 // maxErrors is how many are shown: after so many mistakes the next one is news to nobody.
 const maxErrors = 500
 
-// A report gathers problems.
+// A report gathers problems, of all files.
 type report struct {
 	stage    stage
 	problems []*Problem
@@ -61,7 +61,7 @@ func (p *Problem) replace(with string) {
 	}
 }
 
-// in names the file of a problem that has no place in its text.
+// whole is the place of a problem that has none in the text.
 func (s *source) whole() place { return place{s, nowhere} }
 
 // sorted returns the problems in the order of the files, with their positions.
