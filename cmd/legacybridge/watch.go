@@ -174,6 +174,14 @@ type eventLine struct {
 	Base64  []byte          `json:"payload_base64,omitempty"`
 }
 
+func (l *eventLine) setPayload(payload []byte) {
+	if json.Valid(payload) {
+		l.Payload = payload
+	} else {
+		l.Base64 = payload
+	}
+}
+
 func (p *eventPrinter) print(m publisher.Message) {
 	event, ok, err := p.join.Add(m)
 	if err != nil && p.log != nil {
@@ -190,11 +198,7 @@ func (p *eventPrinter) print(m publisher.Message) {
 		return
 	}
 	line := eventLine{Time: event.Time.UTC(), Type: topic.Type, ID: topic.ID, Event: topic.Name, Format: topic.Format, QoS: event.QoS, Bytes: len(event.Payload)}
-	if json.Valid(event.Payload) {
-		line.Payload = event.Payload
-	} else {
-		line.Base64 = event.Payload
-	}
+	line.setPayload(event.Payload)
 	_ = json.NewEncoder(p.out).Encode(line) // a reader that has gone is noticed by the signal
 }
 
