@@ -12,6 +12,7 @@ import (
 )
 
 func TestContract(t *testing.T) {
+	t.Parallel()
 	for text, framing := range map[string]modbus.Framing{"TCP": modbus.TCP, "RTU over TCP": modbus.RTUOverTCP} {
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
@@ -27,7 +28,7 @@ func TestContract(t *testing.T) {
 			adapterstest.Run(t, adapterstest.Contract{
 				Live: true,
 				New: func() (adapters.Source, error) {
-					return modbus.New(modbus.Config{Link: "plc", Framing: framing, Port: port.Config{TCP: addr}, Timeout: 100 * time.Millisecond,
+					return modbus.New(modbus.Config{Link: "plc", Framing: framing, Port: port.Config{TCP: addr}, Timeout: 50 * time.Millisecond,
 						Devices: units(1, 5*time.Millisecond, modbus.Point{Name: "n", Type: "u32"})})
 				},
 				Number: func(r adapters.Reading) (int, bool) {

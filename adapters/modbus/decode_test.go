@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -121,4 +122,11 @@ func TestFloatsReadBackEqual(t *testing.T) {
 			t.Errorf("%08x is %q: JSON number %v, want %v", bits, text, !finite, finite)
 		}
 	})
+}
+
+func ExampleDecode() {
+	voltage := modbus.Point{Name: "voltage", Table: modbus.Input, Type: "f32", Order: "CDAB"}
+	text, err := modbus.Decode(voltage, []byte{0x33, 0x33, 0x43, 0x66})
+	fmt.Println(text, err)
+	// Output: 230.2 <nil>
 }

@@ -19,11 +19,13 @@ import (
 // libmodbus is the other side here: nothing of ours decides what its frames and byte orders are.
 
 func TestLibmodbusOverTCP(t *testing.T) {
+	t.Parallel()
 	addr := start(t, "127.0.0.1:", compile(t), "tcp")
 	talkToLibmodbus(t, modbus.Config{Link: "plc", Framing: modbus.TCP, Port: port.Config{TCP: addr}, Timeout: time.Second})
 }
 
 func TestLibmodbusOverRTU(t *testing.T) {
+	t.Parallel()
 	peer := compile(t)
 	socat, err := exec.LookPath("socat")
 	leftOut(t, "socat", err)
@@ -69,13 +71,16 @@ func talkToLibmodbus(t *testing.T, cfg modbus.Config) {
 	cfg.Devices = []modbus.Device{{Name: "meter", Unit: 7, Every: 100 * time.Millisecond, Points: points}}
 	c := newCatch()
 	if err := run(t, cfg, c, func() {
-		c.until(t, func() bool { return len(c.of("meter")) >= 5 })
+		c.wait(func() bool { return len(c.of("meter")) >= 5 })
 		state, meter := c.last("meter")
 		if meter.Code != "COM004" || meter.Counts.Exceptions == 0 || meter.Counts.Bad != 0 || state.Counts.Reopened != 0 {
 			t.Errorf("got %+v on %+v, want exceptions and nothing else", meter, state)
 		}
 	}); err != nil {
 		t.Errorf("Run returned %v, want nil", err)
+	}
+	if got := len(c.of("meter")); got < 5 {
+		t.Errorf("%d readings, want at least 5", got)
 	}
 	for _, r := range c.of("meter") {
 		if !slices.Equal(r.Names, names) || !slices.Equal(r.Values, want) {

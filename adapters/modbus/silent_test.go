@@ -30,7 +30,7 @@ func TestUnreachableHostEndsRun(t *testing.T) {
 
 func TestSilentUnitHoldsUpNobody(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *station, cfg modbus.Config) {
-		const every, minutes = 500 * time.Millisecond, 10
+		const every, minutes = 500 * time.Millisecond, 5
 		cfg.Devices = units(4, every, modbus.Point{Name: "a"}, modbus.Point{Name: "b", Address: 100}, modbus.Point{Name: "c", Address: 200})
 		dead := false
 		s.answer = func(q asked) []piece {

@@ -319,18 +319,17 @@ func (c *catch) last(device string) (adapters.State, adapters.DeviceState) {
 	return s, adapters.DeviceState{}
 }
 
-// until waits for a condition of what was caught; the deadline is that of the test binary.
-func (c *catch) until(t *testing.T, ok func() bool) {
-	t.Helper()
+// wait waits for a condition of what was caught, at most 20 s.
+func (c *catch) wait(ok func() bool) bool {
+	late := time.After(20 * time.Second)
 	for !ok() {
 		select {
 		case <-c.came:
-		case <-t.Context().Done():
-			t.Fatal("the test ended before what it waited for")
-		case <-time.After(20 * time.Second):
-			t.Fatal("not within 20 s")
+		case <-late:
+			return false
 		}
 	}
+	return true
 }
 
 // run polls for a while (of virtual time, in a synctest bubble) and returns what Run returned.
@@ -339,7 +338,7 @@ func run(t *testing.T, cfg modbus.Config, c *catch, during func()) error {
 	cfg.Report = c.report
 	s, err := modbus.New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
