@@ -1,10 +1,12 @@
 package serial_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +15,7 @@ import (
 
 	"legacybridge/adapters"
 	"legacybridge/adapters/serial"
+	"legacybridge/hardware/port"
 )
 
 func TestAskedDeviceAnswersEveryPeriod(t *testing.T) {
@@ -44,10 +47,10 @@ func TestAlignedQuestionsComeOnTheLocalHour(t *testing.T) {
 		d.Align = kathmandu
 		r := newRig(t, serial.Config{Devices: []serial.Device{d}})
 		r.answer(func(string) (string, time.Duration) { return "1", 0 })
-		time.Sleep(150 * time.Minute)
+		time.Sleep(80 * time.Minute)
 		r.finish()
-		if len(r.got) != 3 { // the rig starts at 5:45
-			t.Errorf("%d readings in 150 minutes, want 3", len(r.got))
+		if len(r.got) != 2 { // the rig starts at 5:45
+			t.Errorf("%d readings in 80 minutes, want 2", len(r.got))
 		}
 		for _, g := range r.got {
 			if local := g.Time.In(kathmandu); local.Minute() != 0 || local.Second() != 0 {
@@ -280,6 +283,88 @@ func TestFlowThatIsHeldBackIsAnError(t *testing.T) {
 		}
 		if timeout, ok := errors.AsType[net.Error](err); ok {
 			t.Errorf("%v passes for a time-out of the network", timeout)
+		}
+	})
+}
+
+// The right answer comes after a wrong one, when the next device has been asked if nobody waits.
+func TestAnswerBehindAnUnreadableOneIsNotTakenForTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, serial.Config{Devices: []serial.Device{asked("a", 10*time.Second), asked("b", 10*time.Second)}})
+		r.answer(func(q string) (string, time.Duration) {
+			if q == "a?" {
+				r.say("ES\r\n")
+				return "111", 500 * time.Millisecond
+			}
+			return "222", 700 * time.Millisecond
+		})
+		time.Sleep(15 * time.Second)
+		r.finish()
+		if got, want := r.readings(), "a FRM004; b 222; a FRM004; b 222"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+func TestTailOfAnAnswerIsNotTakenForTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, serial.Config{Devices: []serial.Device{asked("a", 10*time.Second), asked("b", 10*time.Second)}})
+		r.answer(func(q string) (string, time.Duration) {
+			if q == "a?" {
+				time.AfterFunc(15*time.Millisecond, func() { r.say("0\r\n") }) // a status line, say
+				return "111", 0
+			}
+			return "222", 100 * time.Millisecond
+		})
+		time.Sleep(8 * time.Second)
+		r.finish()
+		if got, want := r.readings(), "a 111; b 222"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
+// An answering kernel has bytes waiting at the very moment of a question.
+type answering struct {
+	kernel
+	due   time.Time
+	stale string
+}
+
+func (k *answering) Read(b []byte) (int, error) {
+	n, err := k.kernel.Read(b)
+	if err != nil && k.stale != "" && !time.Now().Before(k.due) {
+		k.arrive(k.stale)
+		k.stale = ""
+	}
+	return n, err
+}
+
+func (k *answering) Write(b []byte) (int, error) {
+	k.arrive("1\r\n")
+	return len(b), nil
+}
+
+func TestBytesThatWaitAtAQuestionAreNotItsAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		k := &answering{due: start.Add(10 * time.Second), stale: "99\r\n"}
+		var got []string
+		src, err := serial.New(serial.Config{Link: "line", Frame: serial.Frame{End: []byte("\r\n")}, Devices: []serial.Device{asked("a", 10*time.Second)},
+			Dial: func(context.Context) (port.Port, error) { return k, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+		defer cancel()
+		src.Run(ctx, nil, func(_ context.Context, b adapters.Batch) error {
+			for _, r := range b.Readings {
+				got = append(got, r.Values...)
+			}
+			return nil
+		})
+		if want := []string{"1", "1"}; !slices.Equal(got, want) || k.stale != "" {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 }

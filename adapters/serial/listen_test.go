@@ -354,3 +354,43 @@ func TestGoneWireEndsTheRun(t *testing.T) {
 		}
 	})
 }
+
+// A busy port is one on a machine so busy that every other read finds its deadline passed before it has looked.
+type busy struct {
+	kernel
+	reads int
+}
+
+func (b *busy) Read(p []byte) (int, error) {
+	if b.reads++; b.reads%2 == 0 {
+		time.Sleep(time.Second)
+		return 0, os.ErrDeadlineExceeded
+	}
+	return b.kernel.Read(p)
+}
+
+func TestSilenceIsNotTakenFromAReadThatWokeLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &busy{}
+		src, err := serial.New(serial.Config{Link: "line", Frame: serial.Frame{Idle: 300 * time.Millisecond},
+			Devices: []serial.Device{listener("a")}, Dial: func(context.Context) (port.Port, error) { return b, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := make(chan string, 100)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		go func() {
+			time.Sleep(time.Second)
+			for _, c := range "a 1234567" { // never silent for long
+				b.arrive(string(c))
+				time.Sleep(200 * time.Millisecond)
+			}
+		}()
+		src.Run(ctx, nil, collect(values))
+		close(values)
+		if v := <-values; v != "1234567" {
+			t.Errorf("got %q, want the whole frame", v)
+		}
+	})
+}

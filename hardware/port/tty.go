@@ -41,7 +41,7 @@ func openTTY(path string, m Mode) (_ Port, err error) {
 	}
 	defer func() {
 		if err != nil {
-			unix.Close(side)
+			release(side)
 		}
 	}()
 	var st unix.Stat_t
@@ -138,9 +138,20 @@ func (t *tty) SetDeadline(at time.Time) error {
 // Close gives the port free. What was written and has not left yet is thrown away: with the flow held back, closing
 // would wait half a minute for it.
 func (t *tty) Close() error {
+	if t.side < 0 {
+		return os.ErrClosed
+	}
 	unix.IoctlSetInt(t.side, unix.TCFLSH, unix.TCOFLUSH) // fails only on a wire that is gone
 	unix.IoctlSetInt(t.side, unix.TIOCNXCL, 0)
-	return errors.Join(t.port.Close(), unix.Close(t.side))
+	err := errors.Join(t.port.Close(), release(t.side))
+	t.side, t.gone = -1, os.ErrClosed // the number may be somebody else's by now
+	return err
+}
+
+// release gives the lock back before closing: a process that is just being started holds a copy of every descriptor.
+func release(side int) error {
+	unix.Flock(side, unix.LOCK_UN)
+	return unix.Close(side)
 }
 
 // wait waits until the wire is ready for what is asked, or gone, and returns poll's answer.

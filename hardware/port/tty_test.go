@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -235,6 +236,28 @@ func TestPortInUseNamesTheHolder(t *testing.T) {
 	in.Close()
 	other.Wait()
 	open(t, path, "9600 8N1")
+}
+
+// A child process holds copies of our descriptors, and of their locks, until it runs its own program.
+func TestClosedPortIsFreeAtOnceWhileProgramsAreStarted(t *testing.T) {
+	_, path := newPTY(t)
+	stop := make(chan struct{})
+	var starting sync.WaitGroup
+	starting.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				exec.Command("true").Run()
+			}
+		}
+	})
+	for range 500 {
+		open(t, path, "9600 8N1").Close()
+	}
+	close(stop)
+	starting.Wait()
 }
 
 func TestWhatCannotBeOpenedSaysWhatToCheck(t *testing.T) {
