@@ -60,7 +60,8 @@ type Link struct {
 	Modbus  *modbus.Config
 	CSV     *csvfile.Config
 	Mapping mapping.Config
-	Reopen  time.Duration // wait before a failed source is started again
+	Reopen  time.Duration            // wait before a failed source is started again
+	Stale   map[string]time.Duration // by device: silent for longer is quiet; 0: it talks when it likes
 }
 
 // Options is what a caller knows and the files do not.

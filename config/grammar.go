@@ -138,7 +138,7 @@ var reopenKey = key{name: "reopen", kind: duration, on: lines | modbusLinks, lo:
 
 var defaultKeys = append([]key{
 	{name: "every", kind: duration, lo: 10, hi: day},
-	{name: "stale", kind: later, soon: true},
+	{name: "stale", kind: silence, lo: 100, hi: 365 * day},
 	{name: "modbus", kind: tableOf, sub: pollKeys},
 	{name: "serial", kind: tableOf, sub: []key{{name: "mode", kind: mode}, reopenKey}},
 }, publishKeys...)

@@ -83,7 +83,7 @@ var deviceKeys = []key{
 	{name: "line", kind: regexes, on: lines},
 	{name: "busy", kind: later, on: lines, soon: true},
 	{name: "fault", kind: later, on: lines, soon: true},
-	{name: "stale", kind: later, soon: true},
+	{name: "stale", kind: silence, lo: 100, hi: 365 * day},
 	{name: "points", kind: named, class: pointName, what: "point", sub: pointKeys},
 	{name: "computed", kind: named, class: pointName, what: "computed point", sub: computedKeys},
 	{name: "events", kind: named, class: topicName, what: "event", sub: eventKeys},

@@ -127,7 +127,7 @@ func (l *loader) linkKind(d *linkDef) {
 // link fills the Config of one link's adapter and mapping. ok is false if it cannot be told what it is.
 func (l *loader) link(d *linkDef, cfg *Config) (Link, bool) {
 	def := l.single["defaults"]
-	link := Link{Name: d.name, Reopen: 2 * time.Second}
+	link := Link{Name: d.name, Reopen: 2 * time.Second, Stale: map[string]time.Duration{}}
 	link.Mapping = mapping.Config{ClockFloor: l.opt.Build, Zone: cfg.Site.Zone}
 	if d.kind == nil || d.medium&(onModbusASCII|onFolder) != 0 || d.medium&(d.medium-1) != 0 {
 		return link, false
@@ -157,6 +157,8 @@ func (l *loader) link(d *linkDef, cfg *Config) (Link, bool) {
 	}
 	for _, dev := range d.devices {
 		m := b.device(dev)
+		m.Live = link.Serial != nil // a line has no time of its own
+		link.Stale[m.Name] = first("stale", usualSilence, dev.node, def).of(m.Polled)
 		link.Mapping.Devices = append(link.Mapping.Devices, m)
 		switch {
 		case link.Serial != nil:

@@ -38,6 +38,41 @@ func parseDuration(n *node, k key) (any, error) {
 	return time.Duration(math.Round(ns)), nil
 }
 
+// A silent is how long a device may say nothing before it counts as quiet.
+type silent struct {
+	periods float64 // of its own; 0: after
+	after   time.Duration
+}
+
+// usualSilence is the default of stale.
+var usualSilence = silent{periods: 3}
+
+var periodsForm = regexp.MustCompile(`^(\d{1,4}(?:\.\d{1,3})?)x$`)
+
+func parseSilence(n *node, k key) (any, error) {
+	s, _ := n.scalar.(string)
+	if m := periodsForm.FindStringSubmatch(s); m != nil {
+		x, _ := strconv.ParseFloat(m[1], 64)
+		if x < 1 {
+			return nil, wrong("TYP002", `use "1x" or more`, "%s = %q would be quiet between two readings", n.name, s)
+		}
+		return silent{periods: x}, nil
+	}
+	d, err := parseDuration(n, k)
+	if err != nil {
+		return nil, err
+	}
+	return silent{after: d.(time.Duration)}, nil
+}
+
+// of is the silence of a device with this period, 0 where nobody can tell: it talks by itself.
+func (s silent) of(period time.Duration) time.Duration {
+	if s.periods == 0 {
+		return s.after
+	}
+	return time.Duration(s.periods * float64(period))
+}
+
 // short writes a duration as the grammar does.
 func short(d time.Duration) string {
 	for _, unit := range []string{"d", "h", "m", "s"} {

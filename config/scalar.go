@@ -140,6 +140,8 @@ func parseValue(n *node, k key) (any, error) {
 		return parseDuration(n, k)
 	case size:
 		return parseSize(n, k)
+	case silence:
+		return parseSilence(n, k)
 	case word:
 		if !isText {
 			if v, ok := n.scalar.(int64); ok && slices.Contains(k.words, strconv.FormatInt(v, 10)) {

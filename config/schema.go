@@ -20,6 +20,7 @@ const (
 	fraction                // float64 within 0..1
 	duration                // time.Duration within lo..hi, in milliseconds
 	size                    // int64, bytes, at least lo
+	silence                 // silent: a duration, or a number of periods
 	word                    // one of words
 	name                    // a name of class names
 	texts                   // []string
