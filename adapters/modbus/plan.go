@@ -25,8 +25,8 @@ type request struct {
 	fault  error     // what became of it when it was last asked, nil if it was answered
 }
 
-// plan groups points into requests. Points that overlap or are at most maxGap apart share one, up to maxRead registers
-// or 2000 bits; a point is never split.
+// plan groups points into requests. Points that overlap or are at most maxGap apart (registers, or bits: what lies between
+// may not exist) share one, up to maxRead registers or 2000 bits; a point is never split.
 func plan(points []Point, maxGap, maxRead int) ([]request, error) {
 	order := make([]int, len(points))
 	sizes := make([]int, len(points))

@@ -297,6 +297,41 @@ func with(cfg modbus.Config, c *catch) modbus.Config {
 	return cfg
 }
 
+func TestStateIsReportedOnChangeAndOnceASecond(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *station, cfg modbus.Config) {
+		cfg.Devices = units(2, 50*time.Millisecond, modbus.Point{Name: "a"})
+		cfg.Devices[1].Every = time.Hour
+		c := newCatch()
+		run(t, cfg, c, func() {
+			<-time.After(30*time.Second + 100*time.Millisecond)
+			c.mu.Lock()
+			states := slices.Clone(c.states)
+			c.mu.Unlock()
+			if n := len(states); n < 29 || n > 36 {
+				t.Errorf("%d reports in 30 s, want one per second and one per change", n)
+			}
+			state, device := c.last("unit-2")
+			if first := states[0]; first.Health != adapters.Starting || first.Devices[0].Health != adapters.Starting {
+				t.Errorf("first report %+v, want starting", first)
+			}
+			if state.Health != adapters.Up || device.Counts.Frames != 1 || state.Counts.Frames < 500 || state.Since.IsZero() {
+				t.Errorf("got %+v, want both units ok and counted", state)
+			}
+			for i, earlier := range states[1:] {
+				if &earlier.Devices[0] == &states[i].Devices[0] {
+					t.Fatal("two reports share their devices")
+				}
+			}
+		})
+		cfg.Once = true
+		c = newCatch()
+		run(t, cfg, c, func() { <-time.After(5 * time.Second) })
+		if state, _ := c.last(""); state.Counts.Frames != 2 {
+			t.Errorf("once: last report counts %+v, want both polls", state.Counts)
+		}
+	})
+}
+
 func TestWrongConfigurationsAreRefused(t *testing.T) {
 	good := modbus.Config{Link: "bus-1", Devices: units(2, time.Second, modbus.Point{Name: "a"})}
 	for want, spoil := range map[string]func(*modbus.Config){

@@ -110,6 +110,8 @@ func (s *Source) run(ctx context.Context, ahead *adapters.Ahead) error {
 		s.report(time.Now().UTC())
 		u, at := s.next(time.Now())
 		if u == nil {
+			s.at = time.Time{} // the last counters do not wait
+			s.report(time.Now().UTC())
 			return s.unanswered()
 		}
 		if wait := time.Until(at); wait > 0 {
