@@ -190,8 +190,57 @@ func TestPoisonInABatchTakesNoNeighbourAlong(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		if s := r.state(); s.SetAside != 1 || s.Acked != 9 {
 			t.Errorf("got %+v, want one set aside and nine acknowledged", s)
+		} else if s.Reconnects > 5 {
+			t.Errorf("got %d reconnects, want at most 5", s.Reconnects)
 		}
 		stop()
 		b.peers.Wait()
 	})
+}
+
+// A batch that the server refuses comes to the head again and again while others are acknowledged.
+func TestPoisonBatchIsFoundBetweenOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		b.onPublish = func(p *peer, m got) {
+			if strings.Contains(m.topic, "ghost") {
+				_ = p.Close()
+				return
+			}
+			p.ack(m)
+		}
+		r := newRig(t, Config{})
+		r.dial = b.pipe
+		stop := r.start(t)
+		r.put(t, batched("ghost", 3, 10, 500*time.Millisecond)...)
+		for i := range 600 {
+			r.put(t, event("press-7", i))
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		if s := r.state(); s.Acked != 600 || s.SetAside != 3 {
+			t.Errorf("got %+v, want 600 acknowledged and the 3 of the batch set aside", s)
+		}
+		stop()
+		b.peers.Wait()
+	})
+}
+
+// The configuration may change while events wait: whatever their batch, those of one topic stay in order.
+func TestEventWithoutBatchDoesNotOvertakeItsTopic(t *testing.T) {
+	b := newBroker()
+	r := newRig(t, Config{Servers: []string{b.listen(t)}})
+	r.put(t, batched("press-7", 3, 10, time.Hour)...)
+	r.put(t, event("press-7", 3))
+	other := batched("press-7", 5, 10, time.Hour)[4:]
+	other[0].QoS = 2
+	r.put(t, other...)
+	r.Finish()
+	if err := r.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all := b.got()
+	if len(all) != 3 || len(numbersIn(t, all[0].payload)) != 3 || all[1].payload != `{"d":{"n":3}}` || !slices.Equal(numbersIn(t, all[2].payload), []int{4}) {
+		t.Errorf("got %+v, want the batch, the single event, and the batch of another QoS", all)
+	}
 }

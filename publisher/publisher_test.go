@@ -246,6 +246,7 @@ func TestPoisonIsSetAsideAndEverythingBehindItArrives(t *testing.T) {
 // A reset connection can swallow acknowledgements, so that the event to blame is not the first in flight.
 func TestPoisonBehindLostAcknowledgements(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const lag = 10 * time.Millisecond
 		b := newBroker()
 		var pending []got
 		b.onPublish = func(p *peer, m got) {
@@ -254,7 +255,11 @@ func TestPoisonBehindLostAcknowledgements(t *testing.T) {
 				_ = p.Close()
 				return
 			}
-			if pending = append(pending, m); len(pending) < 5 && r0window(p) > 1 {
+			if p.n >= 3 { // two drops: now one at a time
+				time.AfterFunc(lag, func() { p.ack(m) })
+				return
+			}
+			if pending = append(pending, m); len(pending) < 5 {
 				return
 			}
 			for _, m := range pending {
@@ -275,15 +280,14 @@ func TestPoisonBehindLostAcknowledgements(t *testing.T) {
 		if s := r.state(); s.SetAside != 1 || s.Reconnects > 5 {
 			t.Errorf("got %d set aside in %d reconnects, want 1 in at most 5", s.SetAside, s.Reconnects)
 		}
+		var before got
+		for _, m := range b.got() {
+			if m.conn == 3 && before.conn == 3 && m.at.Sub(before.at) < lag {
+				t.Errorf("got %s %v after %s, want one at a time", m.payload, m.at.Sub(before.at), before.payload)
+			}
+			before = m
+		}
 	})
-}
-
-// r0window guesses the publisher's window: it narrows from the third login on.
-func r0window(p *peer) int {
-	if p.n >= 3 {
-		return 1
-	}
-	return 5
 }
 
 func TestOversizedEventBehindTheGateIsNeverSent(t *testing.T) {
@@ -332,8 +336,7 @@ func TestRefusedTopicBecomesDeadLettersUnsent(t *testing.T) {
 					}
 					r.put(t, others[30:]...)
 				} else {
-					r.put(t, ghosts...)
-					r.put(t, others...)
+					r.put(t, append(ghosts, others...)...)
 				}
 				began := time.Now()
 				stop := r.start(t)
@@ -367,8 +370,22 @@ func TestRefusedTopicBecomesDeadLettersUnsent(t *testing.T) {
 				}
 				stop()
 				b.peers.Wait()
+				onceEach(t, b.got())
 			})
 		})
+	}
+}
+
+// onceEach checks that no connection carried an event twice.
+func onceEach(t *testing.T, all []got) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, m := range all {
+		key := fmt.Sprint(m.conn, m.topic, m.payload)
+		if strings.Contains(m.topic, "press") && seen[key] {
+			t.Errorf("got %s on %s twice on connection %d, want it once", m.payload, m.topic, m.conn)
+		}
+		seen[key] = true
 	}
 }
 
@@ -411,6 +428,9 @@ func TestRoleTakenAwayEmptiesNothingIntoTheDeadLetters(t *testing.T) {
 // What says nothing about an event must never cost one.
 func TestOutagesMakeNoDeadLetter(t *testing.T) {
 	for name, script := range map[string]func(b *broker){
+		"closes after QoS 0": func(b *broker) {
+			b.onPublish = func(p *peer, _ got) { _ = p.Close() }
+		},
 		"never acknowledges":  func(b *broker) { b.onPublish = func(*peer, got) {} },
 		"refuses the login":   func(b *broker) { b.onLogin = func(*peer) byte { return 5 } },
 		"closes at the login": func(b *broker) { b.onLogin = func(*peer) byte { return 0xff } },
@@ -432,11 +452,18 @@ func TestOutagesMakeNoDeadLetter(t *testing.T) {
 				script(b)
 				r := newRig(t, Config{})
 				r.dial = b.pipe
-				if name != "closes when idle" {
+				if name != "closes when idle" && name != "closes after QoS 0" {
 					r.put(t, events("press-7", 20)...)
 				}
 				stop := r.start(t)
-				time.Sleep(2 * time.Hour)
+				for range 2 * 3600 {
+					time.Sleep(time.Second)
+					if name == "closes after QoS 0" {
+						ev := event("press-7", 1)
+						ev.QoS = 0
+						r.put(t, ev)
+					}
+				}
 				stop()
 				b.peers.Wait()
 				if s := r.state(); s.SetAside != 0 {

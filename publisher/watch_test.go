@@ -28,7 +28,10 @@ func watching(t *testing.T, b *broker) (states *rig, stop func() ([]Message, err
 	cfg := Config{Servers: []string{"mqtt://broker"}, ClientID: "a:legacy:test-watch-00001",
 		Log:    slog.New(slog.NewTextHandler(r.log, nil)),
 		Report: func(s State) { r.mu.Lock(); r.last = s; r.mu.Unlock() }}
-	w, err := newWatcher(cfg, []string{"iot-2/type/+/id/+/evt/+/fmt/+"}, func(m Message) { all = append(all, m) })
+	w, err := newWatcher(cfg, []string{"iot-2/type/+/id/+/evt/+/fmt/+"}, func(m Message) {
+		time.Sleep(time.Millisecond) // virtual: slower than what comes
+		all = append(all, m)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
