@@ -7,10 +7,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,6 +87,26 @@ func TestLineWithALongPauseInsideIsNoValue(t *testing.T) {
 	})
 }
 
+// A silence ends what is dropped, the next silence ends what comes behind it: one silence is not two.
+func TestRestOfAnInterruptedFrameIsNoFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := serial.Device{Name: "a", Points: []serial.Point{{Name: "v", To: 4, Type: "text"}}}
+		r := newRig(t, serial.Config{Devices: []serial.Device{d}, Frame: serial.Frame{Length: 4}})
+		time.Sleep(time.Second)
+		r.say("1234")
+		time.Sleep(time.Second)
+		r.say("56")
+		time.Sleep(time.Second)
+		r.say("789012")
+		time.Sleep(time.Second)
+		r.say("3456")
+		r.finish()
+		if got, want := r.readings(), "a 1234; a 3456"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
 // Noise on the line damages characters, drops some, and cuts lines: nothing arrives that was not sent.
 func TestNoiseInventsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -135,92 +153,6 @@ func TestNoiseInventsNothing(t *testing.T) {
 	})
 }
 
-func TestWrongBaudRateIsGarbledAndGivesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, serial.Config{Devices: []serial.Device{listener("a")}, Frame: serial.Frame{End: []byte("\n")}})
-		time.Sleep(time.Second)
-		rng := rand.New(rand.NewPCG(5, 6))
-		garbage := func(d time.Duration) {
-			for range d / (100 * time.Millisecond) {
-				b := make([]byte, 60)
-				for i := range b {
-					b[i] = byte(rng.IntN(256))
-				}
-				r.say(string(b))
-				time.Sleep(100 * time.Millisecond)
-			}
-		}
-		garbage(55 * time.Second)
-		if h := r.state().Health; h == adapters.Garbled {
-			t.Errorf("%s before a minute is over", h)
-		}
-		garbage(10 * time.Second)
-		if s := r.state(); s.Health != adapters.Garbled || s.Code != "COM005" || s.Why == "" {
-			t.Errorf("after a minute: %+v, want garbled", s)
-		}
-		r.readings()
-		garbage(100 * time.Second)
-		kept := r.readings()
-		if n := strings.Count(kept, "FRM004"); n == 0 || n > 11 || strings.Contains(kept, "a ") && n != strings.Count(kept, ";")+1 {
-			t.Errorf("%d dead letters in 100 s of garbage, want a sample of 10, and nothing else: %q", n, kept)
-		}
-		for n := range 700 { // mended
-			r.say(fmt.Sprintf("a %d\n", n))
-			time.Sleep(100 * time.Millisecond)
-		}
-		if s := r.state(); s.Health != adapters.Up || s.Code != "" || s.Counts.Frames < 600 {
-			t.Errorf("after the repair: %+v, want ok", s)
-		}
-		r.finish()
-	})
-}
-
-func TestDeviceThatIsSilentForLongerThanUsualIsQuiet(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, serial.Config{Devices: []serial.Device{listener("a")}})
-		synctest.Wait()
-		if h := r.state().Health; h != adapters.Starting {
-			t.Errorf("at opening: %s, want starting", h)
-		}
-		for n := range 3 {
-			time.Sleep(5 * time.Minute)
-			r.say(fmt.Sprintf("a %d\r\n", n))
-		}
-		synctest.Wait()
-		if h := r.state().Health; h != adapters.Up {
-			t.Errorf("while it talks: %s, want ok", h)
-		}
-		time.Sleep(14 * time.Minute)
-		if h := r.state().Health; h != adapters.Up {
-			t.Errorf("after 14 minutes, its usual pause is 5: %s, want ok", h)
-		}
-		time.Sleep(2 * time.Minute)
-		if s := r.state(); s.Health != adapters.Quiet || s.Why == "" {
-			t.Errorf("after 16 minutes: %+v, want quiet", s)
-		}
-		r.finish()
-	})
-}
-
-func TestCountsAreReportedAtMostOnceASecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, serial.Config{Devices: []serial.Device{listener("a")}})
-		time.Sleep(time.Second)
-		for n := range 500 {
-			r.say(fmt.Sprintf("a %d\r\n", n))
-			time.Sleep(20 * time.Millisecond)
-		}
-		time.Sleep(2 * time.Second)
-		r.finish()
-		if n := len(r.states); n < 10 || n > 15 {
-			t.Errorf("%d reports in 10 s, want one per second", n)
-		}
-		if c := r.state().Counts; c.Frames != 500 {
-			t.Errorf("the last report has %d frames, want 500", c.Frames)
-		}
-	})
-}
-
 func TestOnceTakesOneFrameOrNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, serial.Config{Devices: []serial.Device{listener("a")}, Once: true})
@@ -259,86 +191,6 @@ func TestFailedPutEndsTheRunWithItsError(t *testing.T) {
 	})
 }
 
-// A kernel is a port that keeps so many bytes and drops what comes then, as a tty does that nobody reads.
-type kernel struct {
-	mu       sync.Mutex
-	buf      []byte
-	deadline time.Time
-}
-
-func (k *kernel) arrive(text string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.buf = append(k.buf, text[:min(len(text), 4095-len(k.buf))]...)
-}
-
-func (k *kernel) Read(b []byte) (int, error) {
-	for {
-		k.mu.Lock()
-		n := copy(b, k.buf)
-		k.buf = k.buf[n:]
-		k.mu.Unlock()
-		if n > 0 {
-			return n, nil
-		}
-		if !time.Now().Before(k.deadline) {
-			return 0, os.ErrDeadlineExceeded
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
-func (k *kernel) Write(b []byte) (int, error)   { return len(b), nil }
-func (k *kernel) SetDeadline(t time.Time) error { k.deadline = t; return nil }
-func (k *kernel) Close() error                  { return nil }
-
-func TestBytesLostBehindASlowSinkSpliceNoLines(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := &kernel{}
-		src, err := serial.New(serial.Config{Link: "line", Frame: serial.Frame{End: []byte("\r\n")}, Devices: []serial.Device{listener("a")},
-			Dial: func(context.Context) (port.Port, error) { return k, nil }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		slow := make(chan struct{})
-		var lines []string // values all of one length, so that a splice looks like one
-		sent, seen := map[string]bool{}, 0
-		for n := range 3000 {
-			lines = append(lines, fmt.Sprint(1000000+n*7919))
-			sent[lines[n]] = true
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		over := make(chan error)
-		go func() {
-			over <- src.Run(ctx, nil, func(_ context.Context, b adapters.Batch) error {
-				<-slow
-				for _, r := range b.Readings {
-					if r.Fault != nil || !sent[r.Values[0]] {
-						t.Errorf("%q, %+v: never sent", r.Values, r.Fault)
-					}
-					seen++
-				}
-				return nil
-			})
-		}()
-		time.Sleep(time.Second)
-		for n, v := range lines {
-			k.arrive("a " + v + "\r\n")
-			if n == 2000 {
-				close(slow)
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		cancel()
-		if err := <-over; err != nil {
-			t.Error(err)
-		}
-		if seen < 1500 {
-			t.Errorf("%d of 3000 lines arrived, want those before and behind the hole", seen)
-		}
-	})
-}
-
 func TestGoneWireEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, serial.Config{Devices: []serial.Device{listener("a")}})
@@ -351,46 +203,6 @@ func TestGoneWireEndsTheRun(t *testing.T) {
 		}
 		if s := r.state(); s.Health != adapters.Down || s.Code != "SER004" || s.Why == "" {
 			t.Errorf("state %+v, want failing with SER004", s)
-		}
-	})
-}
-
-// A busy port is one on a machine so busy that every other read finds its deadline passed before it has looked.
-type busy struct {
-	kernel
-	reads int
-}
-
-func (b *busy) Read(p []byte) (int, error) {
-	if b.reads++; b.reads%2 == 0 {
-		time.Sleep(time.Second)
-		return 0, os.ErrDeadlineExceeded
-	}
-	return b.kernel.Read(p)
-}
-
-func TestSilenceIsNotTakenFromAReadThatWokeLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := &busy{}
-		src, err := serial.New(serial.Config{Link: "line", Frame: serial.Frame{Idle: 300 * time.Millisecond},
-			Devices: []serial.Device{listener("a")}, Dial: func(context.Context) (port.Port, error) { return b, nil }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		values := make(chan string, 100)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		go func() {
-			time.Sleep(time.Second)
-			for _, c := range "a 1234567" { // never silent for long
-				b.arrive(string(c))
-				time.Sleep(200 * time.Millisecond)
-			}
-		}()
-		src.Run(ctx, nil, collect(values))
-		close(values)
-		if v := <-values; v != "1234567" {
-			t.Errorf("got %q, want the whole frame", v)
 		}
 	})
 }

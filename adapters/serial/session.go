@@ -39,6 +39,7 @@ type session struct {
 	out    []adapters.Reading // of the bytes just read
 	opened time.Time
 	last   time.Time // when the last byte came; zero: none yet
+	told   time.Time // last, once the splitter knows of the silence after it
 	frames int       // from devices that talk by themselves
 	kept   time.Time // when an undecodable frame was last kept
 
@@ -92,7 +93,7 @@ func (l *session) wait(now time.Time) time.Duration {
 		return glance
 	}
 	d := tick
-	if pause := l.split.pause(); pause > 0 {
+	if pause := l.split.pause(); pause > 0 && l.told != l.last {
 		d = min(d, l.last.Add(pause).Sub(now))
 	}
 	return max(min(d, l.nextTurn(now)), time.Millisecond)
@@ -142,7 +143,8 @@ func (l *session) silent(now time.Time) {
 			l.split.underWay()
 		}
 	}
-	if pause := l.split.pause(); pause > 0 && now.Sub(l.last) >= pause {
+	if pause := l.split.pause(); pause > 0 && l.told != l.last && now.Sub(l.last) >= pause {
+		l.told = l.last
 		l.split.silence(l.frame)
 	}
 	l.health.counts.Bad += l.split.bad - bad
