@@ -1,0 +1,65 @@
+package queue
+
+import (
+	"log/slog"
+	"path/filepath"
+	"time"
+)
+
+// WhenFull says what becomes of a link's new events while there is no room.
+type WhenFull byte
+
+const (
+	StopReading WhenFull = iota
+	DropOldest
+	DropNewest
+)
+
+// Config is a queue folder and its dead letters.
+type Config struct {
+	Path     string
+	MaxBytes int64               // of the segments on disk; 0 = 512 MiB
+	MaxAge   time.Duration       // 0 = 7 d
+	Linger   time.Duration       // group commit; 0 = at once
+	WhenFull map[string]WhenFull // by link; left out = StopReading
+	Dead     DeadConfig
+	Segment  int64 // bytes of a segment; 0 = 8 MiB, less where MaxBytes is small
+	FS       FS    // nil = the real one
+	Log      *slog.Logger
+}
+
+// DeadConfig is the folder of the dead letters.
+type DeadConfig struct {
+	Path     string        // "" = dead, in the folder of the queue
+	MaxBytes int64         // 0 = 64 MiB
+	MaxAge   time.Duration // 0 = 30 d
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxBytes <= 0 {
+		c.MaxBytes = 512 << 20
+	}
+	if c.MaxAge <= 0 {
+		c.MaxAge = 7 * 24 * time.Hour
+	}
+	if c.Dead.Path == "" {
+		c.Dead.Path = filepath.Join(c.Path, "dead")
+	}
+	if c.Dead.MaxBytes <= 0 {
+		c.Dead.MaxBytes = 64 << 20
+	}
+	if c.Dead.MaxAge <= 0 {
+		c.Dead.MaxAge = 30 * 24 * time.Hour
+	}
+	if c.Segment <= 0 {
+		// A sixteenth, so that a full queue gives up little at a time.
+		c.Segment = min(8<<20, max(c.MaxBytes/16, 64<<10))
+	}
+	if c.FS == nil {
+		c.FS = disk{}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}

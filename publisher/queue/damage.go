@@ -1,0 +1,233 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"legacybridge/mapping"
+)
+
+// codeDamaged is the code of dead letters that hold what is left of a damaged record.
+const codeDamaged = "QUE001"
+
+// maxDamage is what such a letter takes of the bytes.
+const maxDamage = 64 << 10
+
+// recall reads a folder: books, and the numbers that do not wait.
+func recall(d *folder, st cursorState, b *books, done *ranges) (found, error) {
+	fd, err := d.load(st.mark, func(s *segment, r *record) error {
+		switch r.kind {
+		case kindState:
+			spans, err := b.decode(r.body)
+			done.union(spans)
+			return err
+		case kindBatch:
+			batch, err := parseBatch(r.body)
+			if err != nil {
+				return err
+			}
+			gone, rows, err := batch.changes()
+			if err != nil {
+				return err
+			}
+			done.union(gone)
+			b.ledger.add(rows)
+			if batch.checkpoint != nil {
+				b.moveTo(string(batch.link), batch.checkpoint)
+			}
+			return nil
+		}
+		return fmt.Errorf("a record of kind %d, which is not known here", r.kind)
+	})
+	if err != nil {
+		return fd, err
+	}
+	done.add(0, st.done.first)
+	done.union(st.done.above)
+	done.union(fd.gaps)
+	return fd, nil
+}
+
+// scan reads the batches of a segment. An error of visit ends it.
+func scan(d *folder, s *segment, visit func(b *batch, r *record) error) error {
+	f, err := d.fs.Open(s.path(d.dir), os.O_RDONLY)
+	if err != nil {
+		return fmt.Errorf("open segment: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it only reads
+	sc := scanner{f: f, at: s.place(), off: headersSize, end: s.size}
+	for {
+		r, ok, err := sc.next()
+		if err != nil {
+			return fmt.Errorf("read %s: %w", s.path(d.dir), err)
+		}
+		if !ok {
+			return nil
+		}
+		if r.kind != kindBatch {
+			continue
+		}
+		b, err := parseBatch(r.body)
+		if err != nil {
+			continue // load or a reader says so
+		}
+		if err := visit(&b, &r); err != nil {
+			return err
+		}
+	}
+}
+
+// scan visits the batches of a segment that have an event which waits.
+func (q *Queue) scan(s *segment, visit func(b *batch, ev *events) error) error {
+	var ev events
+	return scan(q.log, s, func(b *batch, _ *record) error {
+		q.ackMu.Lock()
+		n := q.acked.missing(b.base, b.base+uint64(b.n))
+		q.ackMu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		if err := ev.open(*b); err != nil {
+			return nil // a reader says so
+		}
+		return visit(b, &ev)
+	})
+}
+
+// waitingOf visits the events of a batch that are not in done; unit is set once for a chunked event.
+func waitingOf(ev *events, done []span, visit func(e *Entry, unit bool)) error {
+	var e Entry
+	counted := uint64(0)
+	for ev.left() {
+		if err := ev.next(&e); err != nil {
+			return nil // a reader says so
+		}
+		for len(done) > 0 && done[0].hi <= e.Number {
+			done = done[1:]
+		}
+		if len(done) > 0 && done[0].lo <= e.Number {
+			continue
+		}
+		visit(&e, e.First != counted)
+		counted = e.First
+	}
+	return nil
+}
+
+func (q *Queue) waitingOf(b *batch, ev *events, visit func(e *Entry, unit bool)) error {
+	q.ackMu.Lock()
+	done := q.acked.within(b.base, b.base+uint64(b.n))
+	q.ackMu.Unlock()
+	return waitingOf(ev, done, visit)
+}
+
+// mourn sets damaged records aside: what is left of them becomes a dead letter, their events count as dead, and nothing
+// waits for them.
+func (q *Queue) mourn(reports []damage) error {
+	for i, g := range reports {
+		q.ackMu.Lock()
+		lost := q.acked.missing(g.lo, g.hi)
+		q.ackMu.Unlock()
+		if lost == 0 {
+			continue // all of it was delivered, or it was set aside before
+		}
+		rows, err := q.lostIn(g.seg)
+		if err != nil {
+			return err
+		}
+		name := g.seg.path(q.log.dir)
+		why := fmt.Sprintf("a damaged record of the queue, %s offset %d: events %d to %d are lost (%s)", name, g.from, g.lo, g.hi-1, g.why)
+		q.cfg.Log.Error("a damaged record was set aside", "file", name, "offset", g.from, "bytes", g.to-g.from, "n", lost, "err", g.why)
+		letter := mapping.Dead{Code: codeDamaged, Why: why, Origin: fmt.Sprintf("%s:%d", name, g.from), Time: time.Now(), Raw: q.rawOf(g)}
+		err = q.letters.store(putLetter(nil, time.Now(), "", &letter, q.cfg.Dead.MaxBytes))
+		if err == nil {
+			err = q.own([]span{{g.lo, g.hi}}, rows)
+		}
+		if errors.Is(err, errNoRoom) {
+			q.mu.Lock()
+			q.reports = append(q.reports, reports[i:]...)
+			q.mu.Unlock()
+			return q.enterDiskFull()
+		}
+		if err != nil {
+			return err
+		}
+		q.mu.Lock()
+		q.books.damaged++
+		q.books.lost += lost
+		q.mu.Unlock()
+		q.log.mustRoll = true // so that these are durable
+	}
+	return nil
+}
+
+func (q *Queue) rawOf(g damage) []byte {
+	f, err := q.cfg.FS.Open(g.seg.path(q.log.dir), os.O_RDONLY)
+	if err != nil {
+		return nil // the letter says where it was
+	}
+	defer func() { _ = f.Close() }() // it only reads
+	b := make([]byte, min(g.to-g.from, maxDamage))
+	if err := readAll(f, b, g.from); err != nil {
+		return nil
+	}
+	return b
+}
+
+// lostIn is what the damaged records of a segment held, by device: what the ledger grew by over the segment, less what
+// its whole records say.
+func (q *Queue) lostIn(s *segment) ([]tally, error) {
+	if s.flags&flagCompacted != 0 || s.stream == 0 {
+		return nil, nil // not known
+	}
+	var before, after books
+	after.ledger = q.books.ledger
+	for i, n := range q.log.segs[:len(q.log.segs)-1] {
+		if n.index == s.index {
+			b, ok, err := q.stateOf(q.log.segs[i+1])
+			if err != nil || !ok {
+				return nil, err
+			}
+			after = b
+		}
+	}
+	before, ok, err := q.stateOf(s)
+	if err != nil || !ok {
+		return nil, err
+	}
+	sum := before.ledger
+	err = scan(q.log, s, func(b *batch, _ *record) error {
+		if _, rows, err := b.changes(); err == nil {
+			sum.add(rows)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var lost []tally
+	for _, t := range after.ledger.rows {
+		if n := sum.queued(t.Device); t.Queued > n {
+			lost = append(lost, tally{Device: t.Device, Dead: t.Queued - n, Gone: t.Queued - n})
+		}
+	}
+	return lost, nil
+}
+
+// stateOf reads the books that a segment begins with.
+func (q *Queue) stateOf(s *segment) (b books, ok bool, err error) {
+	f, err := q.cfg.FS.Open(s.path(q.log.dir), os.O_RDONLY)
+	if err != nil {
+		return books{}, false, fmt.Errorf("open segment: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it only reads
+	sc := scanner{f: f, at: s.place(), off: headersSize, end: s.size}
+	r, ok, err := sc.next()
+	if err != nil || !ok || r.kind != kindState {
+		return books{}, false, err
+	}
+	_, err = b.decode(r.body)
+	return b, err == nil, nil
+}

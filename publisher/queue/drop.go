@@ -1,0 +1,154 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// dropOldest drops the oldest events of links that want it so, a segment's at a time, until need more bytes fit.
+func (q *Queue) dropOldest(need int64, alone bool) (bool, error) {
+	for i := 0; i < len(q.log.segs); {
+		s := q.log.segs[i]
+		if s.kept {
+			i++
+			continue
+		}
+		n, err := q.dropFrom(s, func(b *batch) bool { return q.cfg.WhenFull[string(b.link)] == DropOldest })
+		if errors.Is(err, errNoRoom) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if n == 0 {
+			s.kept = s != q.log.last()
+			i++
+			continue
+		}
+		q.dropping(n)
+		if s == q.log.last() {
+			if err := q.roll(); err != nil && !errors.Is(err, errNoRoom) {
+				return false, err
+			}
+		}
+		if s != q.log.last() {
+			if err := q.shrink(s); err != nil {
+				return false, err
+			}
+		}
+		q.rescan = true
+		if err := q.reclaim(); err != nil {
+			return false, err
+		}
+		if q.isDiskFull() {
+			if err := q.tryReserve(need); err != nil {
+				return false, err
+			}
+		}
+		if ok, err := q.room(need, DropOldest, alone); ok || err != nil {
+			return ok, err
+		}
+		if i < len(q.log.segs) && q.log.segs[i] == s {
+			i++
+		}
+	}
+	return false, nil
+}
+
+// shrink takes out of a segment what does not wait, if that is worth the writing. What stays there is kept.
+func (q *Queue) shrink(s *segment) error {
+	q.ackMu.Lock()
+	drained := q.acked.covers(s.base, s.end)
+	q.ackMu.Unlock()
+	if drained {
+		return nil // it goes
+	}
+	n, err := q.log.compact(s, func(lo, hi uint64) bool {
+		return q.safe.missing(lo, hi) > 0
+	})
+	switch {
+	case errors.Is(err, errNoRoom):
+		s.kept = true
+		return nil
+	case err != nil:
+		return err
+	}
+	n.kept = true
+	q.mu.Lock()
+	for i := range q.log.segs {
+		if q.log.segs[i] == s {
+			q.log.segs[i] = n
+		}
+	}
+	q.mu.Unlock()
+	return nil
+}
+
+// dropFrom drops the events of a segment that wait and whose batch is wanted: durably and counted.
+func (q *Queue) dropFrom(s *segment, wanted func(b *batch) bool) (dropped int, err error) {
+	var rows ledger
+	var gone []span
+	err = q.scan(s, func(b *batch, ev *events) error {
+		if !wanted(b) {
+			return nil
+		}
+		return q.waitingOf(b, ev, func(e *Entry, unit bool) {
+			if n := len(gone); n > 0 && gone[n-1].hi == e.Number {
+				gone[n-1].hi++
+			} else {
+				gone = append(gone, span{e.Number, e.Number + 1})
+			}
+			if unit {
+				r := rows.row(e.Event.Device)
+				r.Dropped++
+				r.Gone++
+				dropped++
+			}
+		})
+	})
+	if err != nil || len(gone) == 0 {
+		return 0, err
+	}
+	return dropped, q.own(gone, rows.rows)
+}
+
+// age drops what is older than MaxAge. While the clock was not set, before the year 2020, nothing is old by it.
+func (q *Queue) age(now time.Time) error {
+	if now.Sub(q.aged) < agePeriod {
+		return nil
+	}
+	q.aged = now
+	const unset = 1577836800 * int64(time.Second)
+	limit := now.Add(-q.cfg.MaxAge).UnixNano()
+	for i := 0; i < len(q.log.segs); i++ {
+		s := q.log.segs[i]
+		if s.records == 0 || s.oldest >= limit && s.newest >= limit {
+			continue
+		}
+		n, err := q.dropFrom(s, func(b *batch) bool {
+			at := b.stored.UnixNano()
+			return at >= unset && at < limit
+		})
+		if errors.Is(err, errNoRoom) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			q.cfg.Log.Warn("events older than queue.max_age were dropped", "n", n)
+			q.mu.Lock()
+			q.dropped += uint64(n)
+			q.mu.Unlock()
+			q.rescan = true
+		}
+	}
+	if err := q.reclaim(); err != nil {
+		return err
+	}
+	if err := q.letters.age(now); err != nil && !errors.Is(err, errNoRoom) {
+		return fmt.Errorf("dead letters: %w", err)
+	}
+	return nil
+}

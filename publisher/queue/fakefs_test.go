@@ -1,0 +1,477 @@
+package queue_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"legacybridge/publisher/queue"
+)
+
+// errCut is what every call answers after the power went.
+var errCut = errors.New("the power is off")
+
+// A fakeFS is a file system in memory that knows what is durable and what a power cut takes away: writes since the last
+// sync of a file, in whole or in part, and the names that were made or removed since the last sync of their folder, from
+// some moment on. It counts operations, and can end or fail at any one of them.
+type fakeFS struct {
+	mu      sync.Mutex
+	names   map[string]*inode // as the running system sees them
+	durable map[string]*inode
+	pending []dirOp
+	locks   map[string]bool
+	size    int64 // of the disk; 0: as much as is needed
+	ops     int   // that change something
+	cutAt   int   // the power goes before that one; 0: never
+	failAt  int   // a sync or write from that one on fails with EIO; 0: never
+	off     bool
+	handles int
+	mute    func(op, name string) bool // planted bugs: true: the call does nothing and says that it did
+}
+
+type dirOp struct {
+	name    string
+	node    *inode // nil: removed
+	renamed string
+}
+
+type inode struct {
+	data    []byte
+	durable []byte
+	writes  []fakeWrite // since the last sync
+}
+
+type fakeWrite struct {
+	off  int64
+	data []byte
+	size int64 // of a truncate; -1: a write
+}
+
+func newFakeFS() *fakeFS {
+	return &fakeFS{names: map[string]*inode{}, durable: map[string]*inode{}, locks: map[string]bool{}}
+}
+
+// op counts an operation that changes something.
+func (f *fakeFS) op() error {
+	if f.off {
+		return errCut
+	}
+	f.ops++
+	if f.cutAt > 0 && f.ops >= f.cutAt {
+		f.off = true
+		return errCut
+	}
+	return nil
+}
+
+func (f *fakeFS) eio(op, name string) error {
+	if f.failAt > 0 && f.ops >= f.failAt {
+		return &fs.PathError{Op: op, Path: name, Err: syscall.EIO}
+	}
+	return nil
+}
+
+// crash takes away what was not durable, as choose decides: choose(n) is a number below n.
+func (f *fakeFS) crash(choose func(n int) int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	keep := choose(len(f.pending) + 1)
+	for _, op := range f.pending[:keep] {
+		op.apply(f.durable)
+	}
+	f.pending = nil
+	f.names = map[string]*inode{}
+	for _, name := range sorted(f.durable) {
+		node := f.durable[name]
+		data := slices.Clone(node.durable)
+		n := len(node.writes)
+		whole := choose(n + 1) // so many writes came to the disk; of the next one a part may have
+		for i, w := range node.writes {
+			if i < whole {
+				data = w.apply(data)
+				continue
+			}
+			if w.size < 0 && i == whole {
+				switch choose(4) {
+				case 0: // a beginning of it
+					w.data = w.data[:choose(len(w.data)+1)]
+					data = w.apply(data)
+				case 1: // the length, but zeros for a tail
+					torn := slices.Clone(w.data)
+					clear(torn[choose(len(torn)+1):])
+					w.data = torn
+					data = w.apply(data)
+				case 2: // the end, but not a beginning
+					torn := slices.Clone(w.data)
+					clear(torn[:choose(len(torn)+1)])
+					if int(w.off)+len(torn) > len(data) {
+						w.data = torn
+						data = w.apply(data)
+					}
+				}
+			}
+			break
+		}
+		f.names[name] = &inode{data: data, durable: slices.Clone(data)}
+	}
+	f.durable = map[string]*inode{}
+	for _, name := range sorted(f.names) {
+		f.durable[name] = f.names[name]
+	}
+	f.reboot()
+}
+
+// powerOff ends all that the process does.
+func (f *fakeFS) powerOff() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.off = true
+}
+
+// kill is what the end of a process does: nothing to the files, and its locks are free.
+func (f *fakeFS) kill() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reboot()
+}
+
+func (f *fakeFS) reboot() {
+	f.locks = map[string]bool{}
+	f.off, f.cutAt, f.failAt, f.ops = false, 0, 0, 0
+}
+
+func sorted(m map[string]*inode) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (op dirOp) apply(m map[string]*inode) {
+	switch {
+	case op.renamed != "":
+		m[op.renamed] = m[op.name]
+		delete(m, op.name)
+	case op.node == nil:
+		delete(m, op.name)
+	default:
+		m[op.name] = op.node
+	}
+}
+
+func (w fakeWrite) apply(data []byte) []byte {
+	if w.size >= 0 {
+		return resize(data, w.size)
+	}
+	if end := w.off + int64(len(w.data)); end > int64(len(data)) {
+		data = resize(data, end)
+	}
+	copy(data[w.off:], w.data)
+	return data
+}
+
+func resize(data []byte, size int64) []byte {
+	if size <= int64(len(data)) {
+		return data[:size]
+	}
+	return append(data, make([]byte, size-int64(len(data)))...)
+}
+
+func (f *fakeFS) used() int64 {
+	n := int64(0)
+	for _, name := range sorted(f.names) {
+		n += int64(len(f.names[name].data))
+	}
+	return n
+}
+
+func (f *fakeFS) MkdirAll(string) error { return nil }
+
+func (f *fakeFS) Size(string) (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.size == 0 {
+		return 20 << 10, nil // a small reserve
+	}
+	return f.size, nil
+}
+
+type fakeLock struct {
+	f    *fakeFS
+	name string
+}
+
+func (l fakeLock) Close() error {
+	l.f.mu.Lock()
+	defer l.f.mu.Unlock()
+	delete(l.f.locks, l.name)
+	return nil
+}
+
+func (f *fakeFS) Lock(name string) (io.Closer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.off {
+		return nil, errCut
+	}
+	if f.locks[name] {
+		return nil, queue.ErrBusy
+	}
+	f.locks[name] = true
+	return fakeLock{f, name}, nil
+}
+
+func (f *fakeFS) Open(name string, flag int) (queue.File, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.off {
+		return nil, errCut
+	}
+	node := f.names[name]
+	switch {
+	case flag&os.O_CREATE != 0 && node != nil:
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrExist}
+	case flag&os.O_CREATE != 0:
+		if err := f.op(); err != nil {
+			return nil, err
+		}
+		node = &inode{}
+		f.names[name] = node
+		f.pending = append(f.pending, dirOp{name: name, node: node})
+	case node == nil:
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	f.handles++
+	return &fakeFile{f: f, node: node, name: name}, nil
+}
+
+func (f *fakeFS) Remove(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.names[name] == nil {
+		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
+	}
+	if err := f.op(); err != nil {
+		return err
+	}
+	delete(f.names, name)
+	f.pending = append(f.pending, dirOp{name: name})
+	return nil
+}
+
+func (f *fakeFS) Rename(from, to string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.op(); err != nil {
+		return err
+	}
+	f.names[to] = f.names[from]
+	delete(f.names, from)
+	f.pending = append(f.pending, dirOp{name: from, renamed: to})
+	return nil
+}
+
+func (f *fakeFS) List(dir string) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.off {
+		return nil, errCut
+	}
+	var list []string
+	for _, name := range sorted(f.names) {
+		if filepath.Dir(name) == dir {
+			list = append(list, filepath.Base(name))
+		}
+	}
+	return list, nil
+}
+
+func (f *fakeFS) SyncDir(dir string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.op(); err != nil {
+		return err
+	}
+	if err := f.eio("sync", dir); err != nil {
+		return err
+	}
+	if f.mute != nil && f.mute("syncdir", dir) {
+		return nil
+	}
+	for _, op := range f.pending { // of all folders: as a journal does it
+		op.apply(f.durable)
+	}
+	f.pending = nil
+	return nil
+}
+
+type fakeFile struct {
+	f      *fakeFS
+	node   *inode
+	name   string
+	closed bool
+}
+
+func (h *fakeFile) ReadAt(b []byte, off int64) (int, error) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if h.f.off {
+		return 0, errCut
+	}
+	if h.closed {
+		return 0, fs.ErrClosed
+	}
+	if off >= int64(len(h.node.data)) {
+		return 0, io.EOF
+	}
+	n := copy(b, h.node.data[off:])
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (h *fakeFile) WriteAt(b []byte, off int64) (int, error) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if h.closed {
+		return 0, fs.ErrClosed
+	}
+	if h.f.off {
+		return 0, errCut
+	}
+	w := fakeWrite{off: off, data: bytes.Clone(b), size: -1}
+	if err := h.f.op(); err != nil { // the write may have begun
+		h.apply(w)
+		return 0, err
+	}
+	if err := h.f.eio("write", h.name); err != nil {
+		return 0, err
+	}
+	if grow := off + int64(len(b)) - int64(len(h.node.data)); h.f.size > 0 && grow > 0 {
+		if free := h.f.size - h.f.used(); free < grow { // what fits is written
+			w.data = w.data[:max(0, int64(len(b))-grow+max(free, 0))]
+			h.apply(w)
+			return len(w.data), &fs.PathError{Op: "write", Path: h.name, Err: syscall.ENOSPC}
+		}
+	}
+	h.apply(w)
+	return len(b), nil
+}
+
+func (h *fakeFile) apply(w fakeWrite) {
+	h.node.data = w.apply(h.node.data)
+	h.node.writes = append(h.node.writes, w)
+}
+
+func (h *fakeFile) Truncate(size int64) error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if err := h.f.op(); err != nil {
+		return err
+	}
+	h.apply(fakeWrite{size: size})
+	return nil
+}
+
+func (h *fakeFile) Allocate(size int64) error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if err := h.f.op(); err != nil {
+		return err
+	}
+	if grow := size - int64(len(h.node.data)); h.f.size > 0 && grow > h.f.size-h.f.used() {
+		return &fs.PathError{Op: "fallocate", Path: h.name, Err: syscall.ENOSPC}
+	}
+	h.apply(fakeWrite{size: size})
+	return nil
+}
+
+// Sync makes all of the file durable. One that fails leaves it in the memory of the system only, where a second one
+// finds nothing to write: it would succeed.
+func (h *fakeFile) Sync() error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if err := h.f.op(); err != nil {
+		return err
+	}
+	if h.f.mute != nil && h.f.mute("sync", h.name) {
+		return nil
+	}
+	if err := h.f.eio("sync", h.name); err != nil {
+		h.node.writes = nil
+		return err
+	}
+	if len(h.node.writes) > 0 {
+		// Only what was written is: not what a failed sync has lost.
+		for _, w := range h.node.writes {
+			h.node.durable = w.apply(h.node.durable)
+		}
+		h.node.writes = nil
+	}
+	return nil
+}
+
+func (h *fakeFile) Size() (int64, error) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	return int64(len(h.node.data)), nil
+}
+
+func (h *fakeFile) Close() error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if h.closed {
+		return fs.ErrClosed
+	}
+	h.closed = true
+	h.f.handles--
+	return nil
+}
+
+// flip changes one byte of a file, on the disk and in memory.
+func (f *fakeFS) flip(name string, off int, mask byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.names[name]
+	n.data[off] ^= mask
+	if off < len(n.durable) && &n.durable[0] != &n.data[0] {
+		n.durable[off] ^= mask
+	}
+}
+
+// files are the names below dir with a suffix.
+func (f *fakeFS) files(suffix string) (list []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range sorted(f.names) {
+		if strings.HasSuffix(name, suffix) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+func (f *fakeFS) length(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.names[name].data)
+}
+
+func (f *fakeFS) String() string {
+	var b strings.Builder
+	for _, name := range sorted(f.names) {
+		fmt.Fprintf(&b, "%s:%d ", name, len(f.names[name].data))
+	}
+	return b.String()
+}

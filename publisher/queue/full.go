@@ -1,0 +1,116 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A fullness is why an Append waits.
+type fullness byte
+
+const (
+	roomy     fullness = iota
+	queueFull          // MaxBytes
+	diskFull
+)
+
+// sayPeriod sums up drops, and repeats of the same state, in the log.
+const sayPeriod = time.Minute
+
+// hold keeps requests until there is room.
+func (q *Queue) hold(list ...*request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range list {
+		q.taken[r.slot] = nil
+		q.held = append(q.held, r)
+		if q.full == roomy {
+			q.full, q.fullAt = queueFull, time.Now()
+			q.say(fmt.Sprintf("queue is full (%d MiB), waiting", q.cfg.MaxBytes>>20), "source", r.link)
+		}
+	}
+}
+
+// notFull ends the state of a full queue.
+func (q *Queue) notFull() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.full == queueFull {
+		q.full = roomy
+		q.cfg.Log.Info("queue has room again", "dur", time.Since(q.fullAt))
+	}
+}
+
+// say logs a change for the worse, once a minute at most.
+func (q *Queue) say(text string, args ...any) {
+	if now := time.Now(); q.fullSaid.IsZero() || now.Sub(q.fullSaid) >= sayPeriod {
+		q.fullSaid = now
+		q.cfg.Log.Warn(text, args...)
+	}
+}
+
+func (q *Queue) isDiskFull() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.full == diskFull
+}
+
+// enterDiskFull gives the reserve up to what must be written now. No event is stored until it can be taken back.
+func (q *Queue) enterDiskFull() error {
+	q.mu.Lock()
+	if q.full != diskFull {
+		q.full, q.fullAt = diskFull, time.Now()
+		q.say("disk is full: nothing is read in until it has room", "file", q.cfg.Path)
+	}
+	q.mu.Unlock()
+	q.probed = time.Now()
+	return q.reserve.give()
+}
+
+// probe looks once a second whether a full disk has room again, for the reserve and all that is held.
+func (q *Queue) probe(now time.Time, work []*request) error {
+	if !q.isDiskFull() || now.Sub(q.probed) < probePeriod {
+		return nil
+	}
+	need := int64(0)
+	for _, r := range work {
+		need += int64(len(r.enc.rec) + len(r.letters))
+	}
+	return q.tryReserve(need)
+}
+
+// tryReserve ends the state of a full disk if it has room for the reserve, a new segment's beginning, and need.
+func (q *Queue) tryReserve(need int64) error {
+	q.probed = time.Now()
+	err := q.reserve.take(need + 64<<10)
+	if errors.Is(err, errNoRoom) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	q.mu.Lock()
+	q.full = roomy
+	q.mu.Unlock()
+	q.cfg.Log.Info("disk has room again", "file", q.cfg.Path, "dur", time.Since(q.fullAt))
+	return nil
+}
+
+// dropping counts events that were dropped for want of room.
+func (q *Queue) dropping(n int) {
+	q.mu.Lock()
+	q.dropped += uint64(n)
+	q.unsaid += uint64(n)
+	q.mu.Unlock()
+}
+
+// sayDrops logs what was dropped, the first at once and then summed up.
+func (q *Queue) sayDrops(now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.unsaid > 0 && now.Sub(q.dropSaid) >= sayPeriod {
+		q.cfg.Log.Warn("events were dropped: the queue or the disk is full", "n", q.unsaid)
+		q.dropSaid, q.unsaid = now, 0
+	}
+}

@@ -1,0 +1,413 @@
+package queue_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"legacybridge/mapping"
+	"legacybridge/publisher/queue"
+
+	"pgregory.net/rapid"
+)
+
+// A model is what the queue must hold, as its callers know it: sources that read numbered batches, go on behind the
+// stored checkpoint after a crash, and never believe anything but a nil error.
+type model struct {
+	t    *rapid.T
+	fs   *fakeFS
+	cfg  queue.Config
+	q    *queue.Queue
+	r    *queue.Reader
+	read []queue.Entry // not acknowledged
+
+	links   []*modelLink
+	payload map[uint64]string // of every number ever seen
+	out     map[string]bool   // payloads that were acknowledged, or set aside
+	lossy   bool              // bytes were damaged: sources may read again, and what is lost must be counted
+	lost    uint64
+}
+
+type modelLink struct {
+	name     string
+	next     uint64   // batch that is read next
+	promised uint64   // the last whose Append returned nil
+	failed   bool     // its last Append failed: it reads no more before the next start
+	batches  []*batch // all that were ever tried; of one number the last that was stored
+}
+
+type batch struct {
+	number   uint64
+	payloads []string // of events, those of a chunked one with the same unit
+	units    int
+	filtered int
+	dead     []string
+}
+
+func (m *model) open() {
+	m.cfg.FS = m.fs
+	q, err := queue.Open(m.cfg)
+	if err != nil {
+		m.t.Fatalf("open: %v; files %v", err, m.fs)
+	}
+	m.q, m.r, m.read = q, q.NewReader(), nil
+}
+
+// shut ends the process: cleanly, killed, or with the power cut.
+func (m *model) shut(how string) {
+	synctest.Wait()
+	_ = m.r.Close()
+	switch how {
+	case "close":
+		if err := m.q.Close(); err != nil {
+			m.t.Fatalf("close: %v", err)
+		}
+		if m.fs.handles != 0 {
+			m.t.Fatalf("%d files are open after Close", m.fs.handles)
+		}
+	default:
+		m.fs.powerOff()
+		_ = m.q.Close() // its goroutine must end; it cannot write
+		if how == "kill" {
+			m.fs.kill()
+		} else {
+			m.fs.crash(func(n int) int { return rapid.IntRange(0, n-1).Draw(m.t, "kept") })
+		}
+	}
+}
+
+func (m *model) append(l *modelLink) {
+	if l.failed {
+		return
+	}
+	b := &batch{number: l.next}
+	out := mapping.Output{}
+	device := l.name + "-d"
+	for i := range rapid.IntRange(0, 4).Draw(m.t, "events") {
+		p := fmt.Sprintf("%s/%d/%d ", l.name, b.number, i) + strings.Repeat("x", rapid.IntRange(0, 60).Draw(m.t, "size"))
+		parts := 0
+		if rapid.IntRange(0, 5).Draw(m.t, "chunked") == 0 {
+			parts = 2
+		}
+		b.units++
+		for part := range max(parts, 1) {
+			ev := mapping.Event{Device: device, Type: "t", ID: device, Name: "e", Format: "json", QoS: 1, Time: time.Now(),
+				Payload: fmt.Appendf(nil, "%s#%d", p, part)}
+			if parts > 0 {
+				ev.Part, ev.Parts, ev.Number = part+1, parts, mapping.AsChunkID
+			}
+			out.Events = append(out.Events, ev)
+			b.payloads = append(b.payloads, string(ev.Payload))
+		}
+	}
+	for i := range rapid.IntRange(0, 5).Draw(m.t, "dead") - 3 {
+		raw := fmt.Sprintf("%s/%d/dead%d", l.name, b.number, i)
+		b.dead = append(b.dead, raw)
+		out.Dead = append(out.Dead, mapping.Dead{Device: device, Code: "MAP011", Why: "test", Raw: []byte(raw), Units: 1})
+	}
+	b.filtered = rapid.IntRange(0, 2).Draw(m.t, "filtered")
+	out.Counts = []mapping.Count{{Device: device, Read: b.units + b.filtered + len(b.dead), Filtered: b.filtered}}
+	for len(l.batches) <= int(b.number) {
+		l.batches = append(l.batches, nil)
+	}
+	l.batches[b.number] = b
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Second)
+	defer stop()
+	err := m.q.Append(ctx, l.name, binary.BigEndian.AppendUint64(nil, b.number), out)
+	switch {
+	case err == nil:
+		l.promised = b.number
+		l.next++
+	case errors.Is(err, context.DeadlineExceeded):
+		if m.fs.size == 0 && m.cfg.MaxBytes > 1<<20 {
+			m.t.Fatalf("append waits although there is room: %+v", m.q.State())
+		}
+	case m.fs.failAt == 0:
+		m.t.Fatalf("append: %v", err)
+	default:
+		l.failed = true
+	}
+}
+
+func (m *model) seen(e queue.Entry) {
+	p := string(e.Event.Payload)
+	if old, ok := m.payload[e.Number]; ok && old != p {
+		m.t.Fatalf("number %d is %q, and was %q", e.Number, p, old)
+	}
+	m.payload[e.Number] = p
+	if e.Event.Part > 0 && e.First != e.Number-uint64(e.Event.Part-1) {
+		m.t.Fatalf("part %d has number %d and first %d", e.Event.Part, e.Number, e.First)
+	}
+}
+
+func (m *model) readSome(n int) {
+	for range n {
+		e, ok, err := m.r.Next()
+		if err != nil && m.fs.failAt == 0 {
+			m.t.Fatalf("next: %v", err)
+		}
+		if !ok {
+			return
+		}
+		m.seen(e)
+		m.read = append(m.read, e)
+	}
+}
+
+func (m *model) ack(n int) {
+	for range n {
+		if len(m.read) == 0 {
+			return
+		}
+		i := rapid.IntRange(0, min(3, len(m.read)-1)).Draw(m.t, "ack")
+		e := m.read[i]
+		err := m.q.Ack(e.Number)
+		synctest.Wait() // else the committer's next step were left to chance
+		if err == nil {
+			m.out[string(e.Event.Payload)] = true
+			m.read = append(m.read[:i:i], m.read[i+1:]...)
+		} else if m.fs.failAt == 0 {
+			m.t.Fatalf("ack: %v", err)
+		}
+	}
+}
+
+func (m *model) setAside() {
+	if len(m.read) == 0 || m.fs.size > 0 { // it waits while the disk is full
+		return
+	}
+	e := m.read[0]
+	if err := m.q.SetAside(e, "PLT009", "refused"); err != nil {
+		if m.fs.failAt == 0 {
+			m.t.Fatalf("set aside: %v", err)
+		}
+		return
+	}
+	kept := m.read[:0:0]
+	for _, o := range m.read {
+		if o.First == e.First {
+			m.out[string(o.Event.Payload)] = true
+		} else {
+			kept = append(kept, o)
+		}
+	}
+	for _, l := range m.links { // parts that were not read yet went too
+		for _, b := range l.batches {
+			for i := range b.unitsOf(string(e.Event.Payload)) {
+				m.out[b.unitsOf(string(e.Event.Payload))[i]] = true
+			}
+		}
+	}
+	m.read = kept
+}
+
+// unitsOf are the payloads of the event that p belongs to.
+func (b *batch) unitsOf(p string) (list []string) {
+	if b == nil {
+		return nil
+	}
+	stem, _, _ := strings.Cut(p, "#")
+	for _, o := range b.payloads {
+		if s, _, _ := strings.Cut(o, "#"); s == stem {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// verify compares all that the queue holds with all that it must.
+func (m *model) verify() {
+	r := m.q.NewReader()
+	defer r.Close()
+	waiting := map[string]bool{}
+	units := map[string]uint64{} // waiting, by device
+	last := map[string]uint64{}
+	lastNumber, lastFirst := uint64(0), uint64(0)
+	for {
+		e, ok, err := r.Next()
+		if err != nil {
+			m.t.Fatalf("next: %v", err)
+		}
+		if !ok {
+			break
+		}
+		m.seen(e)
+		p := string(e.Event.Payload)
+		if e.Number <= lastNumber {
+			m.t.Fatalf("number %d comes after %d", e.Number, lastNumber)
+		}
+		lastNumber = e.Number
+		if waiting[p] && !m.lossy {
+			m.t.Fatalf("%q is there twice", p)
+		}
+		waiting[p] = true
+		if e.First != lastFirst {
+			units[e.Event.Device]++
+		}
+		lastFirst = e.First
+		var link string
+		var number, i uint64
+		if n, _ := fmt.Sscanf(strings.ReplaceAll(p, "/", " "), "%s %d %d", &link, &number, &i); n != 3 {
+			m.t.Fatalf("%q was never appended", p)
+		}
+		if at := number<<16 | i; at < last[link] && !m.lossy {
+			m.t.Fatalf("%q is out of order", p)
+		} else {
+			last[link] = at
+		}
+	}
+	if m.lossy {
+		synctest.Wait() // the committer hears of damage that the reader has found
+	}
+	accounts, err := m.q.Stats()
+	if err != nil {
+		m.t.Fatalf("stats: %v", err)
+	}
+	letters := map[string]bool{}
+	for l, err := range queue.Letters(m.cfg) {
+		if err != nil {
+			m.t.Fatalf("letters: %v", err)
+		}
+		letters[string(l.Dead.Raw)] = true
+	}
+	missing := uint64(0)
+	for _, l := range m.links {
+		at := uint64(0)
+		if c := m.q.Checkpoint(l.name); c != nil {
+			at = binary.BigEndian.Uint64(c)
+		}
+		if at < l.promised && !m.lossy {
+			m.t.Fatalf("checkpoint of %s is %d, and %d was promised", l.name, at, l.promised)
+		}
+		want := queue.Account{Device: l.name + "-d"}
+		for _, b := range l.batches[1:] {
+			if b.number > at {
+				for _, p := range b.payloads {
+					if waiting[p] && !m.lossy {
+						m.t.Fatalf("%q is there, but the checkpoint is %d", p, at)
+					}
+				}
+				continue
+			}
+			want.Read += uint64(b.units + b.filtered + len(b.dead))
+			want.Filtered += uint64(b.filtered)
+			for _, p := range b.payloads {
+				if !waiting[p] && !m.out[p] {
+					missing++
+					if !m.lossy && m.cfg.WhenFull[l.name] == queue.StopReading {
+						m.t.Fatalf("%q is lost (checkpoint %d); files %v", p, at, m.fs)
+					}
+				}
+			}
+			for _, raw := range b.dead {
+				if !letters[raw] && !m.lossy {
+					m.t.Fatalf("dead letter %q is lost", raw)
+				}
+			}
+		}
+		for _, a := range accounts {
+			if a.Device != want.Device {
+				continue
+			}
+			if a.Read != a.Filtered+a.Delivered+a.Dead+a.Dropped+a.Waiting {
+				m.t.Fatalf("the ledger does not add up: %+v", a)
+			}
+			if a.Waiting != units[a.Device] {
+				m.t.Fatalf("ledger of %s: %d wait, and %d are there", a.Device, a.Waiting, units[a.Device])
+			}
+			if !m.lossy && (a.Read != want.Read || a.Filtered != want.Filtered) {
+				m.t.Fatalf("ledger of %s: read %d, filtered %d, want %d, %d", a.Device, a.Read, a.Filtered, want.Read, want.Filtered)
+			}
+		}
+		l.next, l.promised, l.failed = at+1, at, false
+	}
+	if st := m.q.State(); m.lossy && missing > st.Lost+m.lost {
+		m.t.Fatalf("%d events are missing, and only %d are said to be lost", missing, st.Lost)
+	}
+}
+
+// end lets go of everything, also after a failure.
+func (m *model) end() {
+	m.fs.powerOff()
+	_ = m.r.Close()
+	_ = m.q.Close()
+}
+
+// restart ends the process in some way, begins it anew and looks at everything.
+func (m *model) restart(how string) {
+	m.shut(how)
+	m.open()
+	m.verify()
+}
+
+func newModel(t *rapid.T, cfg queue.Config, links ...string) *model {
+	m := &model{t: t, fs: newFakeFS(), cfg: cfg, payload: map[uint64]string{}, out: map[string]bool{}}
+	m.cfg.Path, m.cfg.Dead.Path = "/q", "/d"
+	m.cfg.Segment = 600
+	for _, name := range links {
+		m.links = append(m.links, &modelLink{name: name, next: 1, batches: []*batch{{}}})
+	}
+	m.open()
+	return m
+}
+
+func (m *model) link() *modelLink {
+	return m.links[rapid.IntRange(0, len(m.links)-1).Draw(m.t, "link")]
+}
+
+func (m *model) actions() map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"append":  func(*rapid.T) { m.append(m.link()) },
+		"append2": func(*rapid.T) { m.append(m.link()); m.append(m.link()) },
+		"next":    func(t *rapid.T) { m.readSome(rapid.IntRange(1, 12).Draw(t, "n")) },
+		"ack":     func(t *rapid.T) { m.ack(rapid.IntRange(1, 9).Draw(t, "n")) },
+		"drain":   func(*rapid.T) { m.readSome(1000); m.ack(1000) },
+		"aside":   func(*rapid.T) { m.setAside() },
+		"wait":    func(t *rapid.T) { time.Sleep(time.Duration(rapid.IntRange(50, 1500).Draw(t, "ms")) * time.Millisecond) },
+		"close":   func(*rapid.T) { m.restart("close") },
+		"kill":    func(*rapid.T) { m.restart("kill") },
+		"crash":   func(*rapid.T) { m.restart("crash") },
+		"crashAt": func(t *rapid.T) {
+			m.fs.cutAt = m.fs.ops + rapid.IntRange(1, 8).Draw(t, "ops")
+			m.fs.failAt = 1 << 40 // errors are expected
+			for range 4 {
+				m.append(m.link())
+				m.readSome(3)
+				m.ack(2)
+			}
+			m.restart(rapid.SampledFrom([]string{"kill", "crash"}).Draw(t, "how"))
+		},
+		"eio": func(t *rapid.T) {
+			m.fs.failAt = m.fs.ops + rapid.IntRange(1, 8).Draw(t, "ops")
+			for range 4 {
+				m.append(m.link())
+				m.readSome(3)
+				m.ack(2)
+			}
+			// The service manager starts it again, on what the memory of the system says; and then the power goes.
+			m.restart("kill")
+			m.append(m.link())
+			m.restart("crash")
+		},
+	}
+}
+
+// check runs sequences of actions, each in virtual time that begins anew, so that it can be repeated.
+func check(t *testing.T, prop func(t *rapid.T)) {
+	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, prop) })
+}
+
+func TestModelNothingLostNothingInventedNothingTwice(t *testing.T) {
+	check(t, func(t *rapid.T) {
+		m := newModel(t, queue.Config{}, "a", "b")
+		defer m.end()
+		t.Repeat(m.actions())
+		m.restart("close")
+		m.shut("close")
+	})
+}

@@ -1,0 +1,176 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// tail finds where the last segment ends: a crash may have left a write there that was never promised. Each write is
+// followed by a sync before the next one begins, so that only the last write can be torn. Bytes that are no record are
+//
+//   - damage, if the cursor knows them to be durable, or if a later write is behind them;
+//   - torn, if only records of the same write are behind them, which go with them.
+//
+// A last segment without any record is a roll that was cut off.
+func (d *folder) tail(fd *found, durable mark) (end int64, err error) {
+	for len(d.segs) > 0 {
+		s := d.last()
+		sure := int64(0)
+		switch {
+		case durable.index == s.index:
+			sure = durable.off
+		case durable.index > s.index:
+			sure = s.size
+		}
+		t, err := d.scanTail(s, sure)
+		if err != nil {
+			return 0, err
+		}
+		if t.records == 0 && sure <= headersSize {
+			name := s.path(d.dir)
+			if t.zero || s.stream != 0 {
+				fd.junk = append(fd.junk, name)
+			} else {
+				fd.unread = append(fd.unread, name)
+			}
+			fd.headers = without(fd.headers, s)
+			d.segs = d.segs[:len(d.segs)-1]
+			continue
+		}
+		end = s.size
+		if t.cut >= 0 {
+			d.mustRoll, d.cut, end = true, t.cut, t.cut
+			fd.torn = damage{seg: s, from: t.cut, to: s.size, why: "a write that was cut off"}
+		} else if t.end < s.size {
+			d.mustRoll = true // damage at the very end: nothing is written behind it
+		}
+		if sure < end {
+			fd.rewrite = [2]int64{t.write, end}
+		}
+		return end, nil
+	}
+	return 0, nil
+}
+
+func without(list []damage, s *segment) []damage {
+	kept := list[:0]
+	for _, d := range list {
+		if d.seg != s {
+			kept = append(kept, d)
+		}
+	}
+	return kept
+}
+
+// A tailScan is what the end of a segment looks like.
+type tailScan struct {
+	records int
+	zero    bool  // nothing but zeros
+	cut     int64 // where a torn write begins; -1: none
+	end     int64 // behind the last record
+	write   int64 // where the last write begins
+}
+
+func (d *folder) scanTail(s *segment, sure int64) (tailScan, error) {
+	t := tailScan{cut: -1, zero: true}
+	f, err := d.fs.Open(s.path(d.dir), os.O_RDONLY)
+	if err != nil {
+		return t, fmt.Errorf("open segment: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it only reads
+	sc := scanner{f: f, at: s.place(), off: headersSize, end: s.size}
+	for {
+		before := sc.off
+		r, ok, err := sc.next()
+		if err != nil {
+			return t, fmt.Errorf("read %s: %w", s.path(d.dir), err)
+		}
+		if ok && r.flags&flagFirst != 0 {
+			t.cut = -1 // the write before was synced, whatever it looks like now
+			if t.write = r.off; t.records == 0 {
+				t.write = 0 // the header is part of it
+			}
+		} else if before >= sure && t.cut < 0 && (ok && r.off > before || !ok && before < s.size) {
+			t.cut = before
+		}
+		if !ok {
+			t.end = before
+			break
+		}
+		t.records++
+	}
+	if t.records == 0 {
+		t.zero, err = isZero(f, s.size)
+	}
+	return t, err
+}
+
+func isZero(f File, size int64) (bool, error) {
+	b := make([]byte, windowSize)
+	for off := int64(0); off < size; off += windowSize {
+		part := b[:min(size-off, windowSize)]
+		if err := readAll(f, part, off); err != nil {
+			return false, err
+		}
+		for _, c := range part {
+			if c != 0 {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// mend makes the folder ready to be written after load. What the last write left in memory of the system is written once
+// more: had its sync failed, it would be read back now and still be lost in a power cut.
+func (d *folder) mend(fd *found) error {
+	for _, name := range fd.junk {
+		if err := d.fs.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove what a crash left: %w", err)
+		}
+	}
+	for _, name := range fd.unread {
+		d.log.Error("a segment cannot be read at all and was put aside; what was in it is lost", "file", name+".damaged")
+		if err := d.fs.Rename(name, name+".damaged"); err != nil {
+			return fmt.Errorf("put segment aside: %w", err)
+		}
+	}
+	if err := d.fs.SyncDir(d.dir); err != nil {
+		return fmt.Errorf("sync %s: %w", d.dir, err)
+	}
+	if len(d.segs) == 0 {
+		return nil
+	}
+	s := d.last()
+	f, err := d.fs.Open(s.path(d.dir), os.O_RDWR)
+	if err != nil {
+		return fmt.Errorf("open segment: %w", err)
+	}
+	d.f = f
+	if from, to := fd.rewrite[0], fd.rewrite[1]; from < to {
+		b := make([]byte, to-from)
+		if _, err := f.ReadAt(b, from); err != nil {
+			return fmt.Errorf("read %s: %w", s.path(d.dir), err)
+		}
+		if err := write(f, b, from); err != nil {
+			return fmt.Errorf("write the last batch again: %w", err)
+		}
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("sync %s: %w", s.path(d.dir), err)
+		}
+	}
+	if fd.torn.seg != nil {
+		d.log.Info("a write that was cut off is left out", "file", s.path(d.dir), "offset", fd.torn.from, "bytes", fd.torn.to-fd.torn.from)
+	}
+	for i := range fd.damages {
+		// A cut that was not done any more, or damage that matters to nobody; not for the last segment.
+		if g := &fd.damages[i]; g.lo == g.hi && g.seg != s && g.to == g.seg.size && g.from >= headersSize {
+			if err := d.truncate(g.seg, g.from); err != nil {
+				return err
+			}
+			g.seg.size = g.from
+		}
+	}
+	return nil
+}
