@@ -227,8 +227,16 @@ func links(info os.FileInfo) uint64 {
 	return 1
 }
 
-// compareMatches puts older files first.
+// compareMatches puts older files first. Of the same time LOG.1 comes before LOG, which it was.
 func compareMatches(a, b match) int {
+	if a.mtime == b.mtime && a.name != b.name {
+		switch {
+		case strings.HasPrefix(a.name, b.name):
+			return -1
+		case strings.HasPrefix(b.name, a.name):
+			return 1
+		}
+	}
 	return cmp.Or(cmp.Compare(a.mtime, b.mtime), compareNames(a.name, b.name))
 }
 

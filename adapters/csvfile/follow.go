@@ -23,8 +23,9 @@ type follower struct {
 	moved   bool            // we are not where marks were stored
 	resume  fileID          // of the file that was being read when we stopped; 0: found, or there was none
 	waiting []match         // files with something to read, in order
-	since   time.Time       // when the first of them was seen
+	since   time.Time       // since when the first of them is the first: a look may miss a file that is being renamed
 	present map[fileID]bool // at the last look
+	looked  []match         // then
 	newest  fileID
 	trouble error // why a file or the folder cannot be opened
 	locked  map[string]time.Time
@@ -77,7 +78,7 @@ func (f *follower) place() {
 
 // look finds the files that have something to read. On the very first look only the newest has.
 func (f *follower) look() error {
-	files, err := f.folder.look()
+	files, err := f.steadyLook()
 	if err != nil {
 		if f.s.cfg.Once {
 			return err
@@ -101,7 +102,10 @@ func (f *follower) look() error {
 	if f.first {
 		return f.firstLook(files)
 	}
-	had := len(f.waiting) > 0
+	var before fileID
+	if len(f.waiting) > 0 {
+		before = f.waiting[0].id
+	}
 	f.waiting = f.waiting[:0]
 	for _, m := range files {
 		if f.cur != nil && f.cur.id == m.id {
@@ -114,10 +118,31 @@ func (f *follower) look() error {
 	}
 	f.findResumed()
 	f.prune()
-	if !had && len(f.waiting) > 0 {
+	if len(f.waiting) > 0 && f.waiting[0].id != before {
 		f.since = time.Now()
 	}
 	return nil
+}
+
+// steadyLook looks again when other files are there than last time, until two looks agree: while files are renamed, a
+// look may miss one of them, and the rows of its followers would come before its own.
+func (f *follower) steadyLook() ([]match, error) {
+	const tries = 10 // more renames than that in a row are no rotation
+	for n := 0; ; n++ {
+		files, err := f.folder.look()
+		if err != nil || f.folder.parts == nil {
+			return files, err
+		}
+		same := sameFiles(files, f.looked)
+		f.looked = files
+		if same || n == tries {
+			return files, nil
+		}
+	}
+}
+
+func sameFiles(a, b []match) bool {
+	return slices.EqualFunc(a, b, func(a, b match) bool { return a.id == b.id })
 }
 
 // idle tells whether nothing has happened to a file since it was left.
@@ -158,8 +183,12 @@ func (f *follower) findResumed() {
 		return
 	}
 	was := f.marks.files[f.resume]
+	if f.folder.parts != nil && was.line <= int64(f.s.cfg.Format.Skip)+2 {
+		f.resume = 0 // no row of it was given: its turn is that of its time, for its id may be another file's by now
+		return
+	}
 	for i, m := range f.waiting {
-		if m.id == f.resume {
+		if m.id == f.resume && f.reads(m, was) {
 			f.waiting = slices.Insert(slices.Delete(f.waiting, i, i+1), 0, m)
 			return
 		}
@@ -168,8 +197,9 @@ func (f *follower) findResumed() {
 		return
 	}
 	f.searched = true
-	if name, ok := f.folder.renamed(was.name, f.resume); ok {
-		f.waiting = slices.Insert(f.waiting, 0, match{name: name, id: f.resume})
+	name, ok := f.folder.renamed(was.name, f.resume)
+	if m := (match{name: name, id: f.resume}); ok && f.reads(m, was) {
+		f.waiting = slices.Insert(f.waiting, 0, m)
 	}
 }
 

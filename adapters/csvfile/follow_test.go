@@ -430,7 +430,8 @@ func TestMountThatGoesAndComesBackIsNotReadAgain(t *testing.T) {
 	r = start(t, cfg, from)
 	r.state(adapters.Down, "CSV012")
 	// It comes back as another file system would: other ids, the same names, times and bytes.
-	if err := os.CopyFS(mnt, os.DirFS(away)); err != nil {
+	copied := filepath.Join(dir, "copied")
+	if err := os.CopyFS(copied, os.DirFS(away)); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"LOG_1.csv", "LOG_2.csv"} {
@@ -438,11 +439,12 @@ func TestMountThatGoesAndComesBackIsNotReadAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Chtimes(filepath.Join(mnt, name), info.ModTime(), info.ModTime()); err != nil {
+		if err := os.Chtimes(filepath.Join(copied, name), info.ModTime(), info.ModTime()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	appendTo(t, filepath.Join(mnt, "LOG_2.csv"), "3;c\n")
+	appendTo(t, filepath.Join(copied, "LOG_2.csv"), "3;c\n")
+	rename(t, copied, mnt)
 	r.until("the row", func() bool { return len(r.got) > 0 && short(r.got[len(r.got)-1]) == "3|c" })
 	wantLines(t, r.lines(), "3|c")
 }

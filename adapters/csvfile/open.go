@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"legacybridge/adapters"
@@ -17,7 +18,12 @@ func (f *follower) openNext() error {
 		m := f.waiting[0]
 		file, info, err := f.folder.open(m.name)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
+		case errors.Is(err, fs.ErrNotExist), err == nil && !f.asLooked(m, info):
+			if err == nil {
+				file.Close()
+			}
+			f.waiting = nil // it was renamed or replaced since the look: the ones after it may not be next
+			return nil
 		case err != nil && f.s.cfg.Once:
 			return err
 		case err != nil:
@@ -45,6 +51,19 @@ func (f *follower) openNext() error {
 		f.cur.behind = len(f.waiting) > 0
 	}
 	return nil
+}
+
+// asLooked tells whether an opened file is the one that the look found, and still the next one. The newest is where files are
+// renamed and replaced, and the id of a file that was replaced is used again at once: so the folder must be the same too.
+func (f *follower) asLooked(m match, info os.FileInfo) bool {
+	if newMatch("", info).id != m.id || info.Size() < m.size {
+		return false
+	}
+	if f.folder.parts == nil || len(f.waiting) > 1 {
+		return true
+	}
+	files, err := f.folder.look()
+	return err == nil && sameFiles(files, f.looked)
 }
 
 // take goes on with a file that was opened, where it was left if it is the same.
@@ -90,10 +109,9 @@ func (f *follower) recognise(file *os.File, m match) (*known, fileID, error) {
 			return k, m.id, err
 		}
 		f.reopened() // truncated or replaced in place, or the id is used again
-		return nil, 0, nil
 	}
 	for id, k := range f.marks.files {
-		if f.present[id] || k.alive || !(k.name == m.name || k.idle(m)) {
+		if k.alive || id != f.marks.id && id != f.resume && !k.idle(m) || f.stillThere(id, k) {
 			continue
 		}
 		if same, err := k.standsIn(file, m.size); same || err != nil {
@@ -101,6 +119,23 @@ func (f *follower) recognise(file *os.File, m match) (*known, fileID, error) {
 		}
 	}
 	return nil, 0, nil
+}
+
+// stillThere tells whether a known file is there. Its id alone does not say it: ids are used again at once.
+func (f *follower) stillThere(id fileID, k *known) bool {
+	i := slices.IndexFunc(f.looked, func(m match) bool { return m.id == id })
+	return i >= 0 && f.reads(f.looked[i], k)
+}
+
+// reads tells whether what was read of a file is in m.
+func (f *follower) reads(m match, k *known) bool {
+	file, info, err := f.folder.open(m.name)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	same, err := k.standsIn(file, info.Size())
+	return same && err == nil && newMatch("", info).id == m.id
 }
 
 // standsIn tells whether what was read is still there.
@@ -210,13 +245,8 @@ func (f *follower) rewritten(r *reader) bool {
 	if r.links > 0 {
 		return false
 	}
-	file, info, err := f.folder.open(r.name)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	same, err := (&known{position: r.position()}).standsIn(file, info.Size())
-	return same && err == nil
+	k := &known{position: r.position()}
+	return slices.ContainsFunc(f.waiting, func(m match) bool { return f.reads(m, k) })
 }
 
 func (f *follower) close() {

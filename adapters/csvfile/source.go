@@ -60,7 +60,7 @@ func (f *follower) run(ctx context.Context) error {
 			if err := f.read(ctx); err != nil {
 				return err
 			}
-			if len(f.waiting) > 0 && f.mayLeave() {
+			if len(f.waiting) > 0 && (looked || f.cur.behind) && f.mayLeave() {
 				f.leave()
 				looked = false
 				continue
