@@ -442,14 +442,18 @@ func (d *drain) lost(cause error) (*drop, *queue.Entry, error) {
 		end.after = d.last
 	}
 	var suspect *queue.Entry
-	if len(d.flights) > 0 {
-		f := &d.flights[0]
+	for i := range d.flights {
+		f := &d.flights[i]
+		if f.qos == 0 { // the connection ended before it took it
+			continue
+		}
+		end.last = max(end.last, f.last())
+		if end.inFlight {
+			continue
+		}
 		end.inFlight, end.head, end.topic, end.alone = true, f.first, f.topic, f.alone != nil
 		if end.alone {
 			end.took, suspect = now.Sub(f.sent), f.alone
-		}
-		for i := range d.flights {
-			end.last = max(end.last, d.flights[i].last())
 		}
 	}
 	return end, suspect, nil
