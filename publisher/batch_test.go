@@ -129,8 +129,12 @@ func TestWaitingBatchIsSentEarlyAtAThousandRanges(t *testing.T) {
 		r.dial = b.pipe
 		stop := r.start(t)
 		slow, other := batched("press-7", 1200, 100_000, 24*time.Hour), events("press-8", 1200)
-		for i := range slow {
-			r.put(t, slow[i], other[i])
+		for i := range 12 { // one after the other, in a few records
+			var mixed []mapping.Event
+			for n := i * 100; n < (i+1)*100; n++ {
+				mixed = append(mixed, slow[n], other[n])
+			}
+			r.put(t, mixed...)
 		}
 		time.Sleep(time.Minute)
 		if n := r.state().Acked; n != 1200+1000 {
@@ -144,8 +148,9 @@ func TestWaitingBatchIsSentEarlyAtAThousandRanges(t *testing.T) {
 func TestBatchesTogetherKeepToTheirMemory(t *testing.T) {
 	var b batches
 	now := time.Now()
+	big := sized(100_000).Payload
 	for i := range 200 {
-		e := entry(uint64(i), fmt.Appendf(nil, `{"x":%q}`, strings.Repeat("x", 100_000)))
+		e := entry(uint64(i), big)
 		e.Event.Batch = mapping.Batch{Max: 10, Within: time.Hour}
 		b.add(now, fmt.Sprint(i), e, 131072)
 		if b.bytes > waitingBytes {
@@ -213,13 +218,13 @@ func TestPoisonBatchIsFoundBetweenOthers(t *testing.T) {
 		r.dial = b.pipe
 		stop := r.start(t)
 		r.put(t, batched("ghost", 3, 10, 500*time.Millisecond)...)
-		for i := range 600 {
+		for i := range 120 {
 			r.put(t, event("press-7", i))
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(500 * time.Millisecond)
 		}
 		time.Sleep(time.Minute)
-		if s := r.state(); s.Acked != 600 || s.SetAside != 3 {
-			t.Errorf("got %+v, want 600 acknowledged and the 3 of the batch set aside", s)
+		if s := r.state(); s.Acked != 120 || s.SetAside != 3 {
+			t.Errorf("got %+v, want 120 acknowledged and the 3 of the batch set aside", s)
 		}
 		stop()
 		b.peers.Wait()

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -386,8 +385,6 @@ func (b *syncBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.b.String()
 }
-
-func (b *syncBuffer) count(text string) int { return strings.Count(b.String(), text) }
 
 func entry(number uint64, payload []byte) queue.Entry {
 	ev := event("press-7", 0)

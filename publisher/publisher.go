@@ -11,7 +11,6 @@ package publisher
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,81 +18,7 @@ import (
 	"time"
 
 	"legacybridge/publisher/queue"
-	"legacybridge/publisher/wiotp"
 )
-
-// DefaultTopic is the platform's form of an event topic.
-const DefaultTopic = "iot-2/type/{type}/id/{id}/evt/{event}/fmt/{format}"
-
-// Config is how the platform is reached. Left out (zero) values have the defaults of the configuration file.
-type Config struct {
-	Servers    []string // mqtt://host:port or mqtts://host:port, tried in order
-	ClientID   string
-	User       string
-	Password   wiotp.Token
-	TLS        *tls.Config // for mqtts; nil = system roots, minimum 1.2
-	KeepAlive  time.Duration
-	Window     int    // events in flight without acknowledgement
-	MaxPayload int    // bytes
-	Topic      string // template; "" = DefaultTopic
-	Backoff    Backoff
-	Build      string // said in log lines; may be empty
-	Log        *slog.Logger
-	Report     func(State) // nil: nobody asks; must not block
-}
-
-// Backoff is the wait between attempts. It is reset by an acknowledged event, not by a login.
-type Backoff struct {
-	First, Max time.Duration
-	Jitter     float64
-}
-
-// A State is how the connection to the platform is doing.
-type State struct {
-	Connected  bool
-	Server     string
-	Since      time.Time
-	Code       string // "PLT002", …; empty when all is well
-	Why        string
-	Acked      uint64 // events
-	SetAside   uint64
-	Reconnects uint64
-}
-
-// defaults fills in what cfg leaves out, and checks the rest.
-func (cfg Config) defaults() (Config, error) {
-	if cfg.KeepAlive == 0 {
-		cfg.KeepAlive = 30 * time.Second
-	}
-	if cfg.Window == 0 {
-		cfg.Window = 100
-	}
-	if cfg.MaxPayload == 0 {
-		cfg.MaxPayload = wiotp.MaxPayload
-	}
-	if cfg.Backoff.First <= 0 {
-		cfg.Backoff.First = time.Second
-	}
-	if cfg.Backoff.Max <= 0 {
-		cfg.Backoff.Max = 2 * time.Minute
-	}
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	switch {
-	case cfg.ClientID == "":
-		return cfg, errors.New("no client id")
-	case cfg.Window < 1 || cfg.Window > 1000:
-		return cfg, fmt.Errorf("window %d: 1 to 1000 events can be in flight", cfg.Window)
-	case cfg.KeepAlive < time.Second:
-		return cfg, fmt.Errorf("keepalive %v: at least 1s", cfg.KeepAlive)
-	case cfg.MaxPayload < 0:
-		return cfg, fmt.Errorf("max_payload %d", cfg.MaxPayload)
-	case cfg.Backoff.Jitter < 0 || cfg.Backoff.Jitter > 1:
-		return cfg, fmt.Errorf("backoff jitter %v: 0 to 1", cfg.Backoff.Jitter)
-	}
-	return cfg, nil
-}
 
 // A Publisher drains a queue.
 type Publisher struct {
@@ -150,6 +75,11 @@ func (p *Publisher) setTiming(t timing) {
 func (p *Publisher) Run(ctx context.Context) error {
 	p.stream = p.queue.Stream()
 	for ctx.Err() == nil {
+		select {
+		case <-p.queue.Failed():
+			return p.queue.Err()
+		default:
+		}
 		finishing := p.finishing()
 		if finishing {
 			if empty, err := p.empty(); err != nil || empty {
@@ -208,7 +138,7 @@ func (p *Publisher) login(ctx context.Context) (*session, int, *Failure) {
 		s, err := open(ctx, p.cfg, p.servers[i], p.dial, 0, nil)
 		if err == nil {
 			p.connected(p.servers[i].addr)
-			p.say(slog.LevelInfo, "", p.servers[i].addr, "connected to the platform", "server", p.servers[i].addr, "client", p.cfg.ClientID)
+			p.say(slog.LevelInfo, "", p.servers[i].addr, "connected to the platform", "server", p.servers[i].addr, "client", p.cfg.ClientID, "build", p.cfg.Build)
 			return s, i, nil
 		}
 		if ctx.Err() != nil {
@@ -294,7 +224,7 @@ func (p *Publisher) pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-timer.C:
 	case <-finish:
-	case <-p.queue.Failed(): // the next use of the queue says how
+	case <-p.queue.Failed():
 	case <-ctx.Done():
 	}
 }
