@@ -1,7 +1,6 @@
 package csvfile
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -83,15 +82,11 @@ func (f *follower) look() error {
 		if f.s.cfg.Once {
 			return err
 		}
-		code := "CSV011"
-		if errors.Is(err, errTooMany) {
-			code = "CSV013"
-		}
-		f.trouble = err
-		f.s.status.is(adapters.Down, code, err.Error())
+		f.held(f.folder.files, err)
 		return nil
 	}
 	f.trouble = nil
+	delete(f.locked, f.folder.files)
 	f.present = make(map[fileID]bool, len(files))
 	for _, m := range files {
 		f.present[m.id] = true
@@ -118,6 +113,9 @@ func (f *follower) look() error {
 	}
 	f.findResumed()
 	f.prune()
+	if len(f.waiting) == 0 {
+		clear(f.locked)
+	}
 	if len(f.waiting) > 0 && f.waiting[0].id != before {
 		f.since = time.Now()
 	}

@@ -117,18 +117,27 @@ func (l *layout) isOtherHeader(cells []string) bool {
 	return shared
 }
 
-// succeeds tells whether a file that begins with cells is the headerless continuation of one under l: a logger whose file was
-// truncated by someone else does not write the header again.
-func (l *layout) succeeds(cells []string) bool {
+// succeeds tells whether a file that begins with cells is the headerless continuation of one under l: a logger whose file
+// was truncated by someone else does not write the header again. Its first row has the same number of columns, and a time
+// where that belongs or, where rows have none, a number somewhere.
+func (d *decoder) succeeds(l *layout, cells []string) bool {
 	number := false
 	for _, c := range cells {
 		c = strings.TrimSpace(c)
 		if c != "" && slices.Contains(l.columns, c) {
 			return false
 		}
-		number = number || numberLike(c)
+		number = number || c != "" && strings.Trim(c, "0123456789+-.,:/ ") == ""
 	}
-	return number && len(cells) == len(l.columns)
+	if len(cells) != len(l.columns) || l.flaw.code != "" {
+		return false
+	}
+	if d.clock == nil {
+		return number
+	}
+	d.row = append(d.row[:0], cells...)
+	_, bad := d.when(l)
+	return bad.code != "CSV008"
 }
 
 // numberLike is what no name of a column looks like: numbers, times, and signs for "no value".

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"legacybridge/adapters"
@@ -27,16 +28,9 @@ func (f *follower) openNext() error {
 		case err != nil && f.s.cfg.Once:
 			return err
 		case err != nil:
-			f.trouble = err
-			since, known := f.locked[m.name]
-			if !known {
-				since = time.Now()
-				f.locked[m.name] = since
-			}
-			if time.Since(since) < lockedAfter {
+			if f.held(m.name, err) < lockedAfter {
 				return nil
 			}
-			f.s.status.is(adapters.Down, "CSV011", fmt.Sprintf("%v; for %v now: does another program hold it, or are its rights missing?", err, lockedAfter))
 		default:
 			delete(f.locked, m.name)
 			f.trouble = nil
@@ -51,6 +45,27 @@ func (f *follower) openNext() error {
 		f.cur.behind = len(f.waiting) > 0
 	}
 	return nil
+}
+
+// held remembers since when a file or the folder cannot be opened, and says so: at once, or after a minute if the writer may
+// be holding it for a moment only.
+func (f *follower) held(name string, err error) time.Duration {
+	f.trouble = err
+	since, known := f.locked[name]
+	if !known {
+		since = time.Now()
+		f.locked[name] = since
+	}
+	held := time.Since(since)
+	switch {
+	case errors.Is(err, errTooMany):
+		f.s.status.is(adapters.Down, "CSV013", err.Error())
+	case held >= lockedAfter:
+		f.s.status.is(adapters.Down, "CSV011", fmt.Sprintf("%v; for %v now: does another program hold it, or are its rights missing?", err, lockedAfter))
+	case !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EBUSY):
+		f.s.status.is(adapters.Down, "CSV011", err.Error())
+	}
+	return held
 }
 
 // asLooked tells whether an opened file is the one that the look found, and still the next one. The newest is where files are
@@ -110,8 +125,9 @@ func (f *follower) recognise(file *os.File, m match) (*known, fileID, error) {
 		}
 		f.reopened() // truncated or replaced in place, or the id is used again
 	}
+	same := stamp(m.size, m.mtime)
 	for id, k := range f.marks.files {
-		if k.alive || id != f.marks.id && id != f.resume && !k.idle(m) || f.stillThere(id, k) {
+		if k.alive || id != f.marks.id && id != f.resume && k.stamp != same || f.stillThere(id, k) {
 			continue
 		}
 		if same, err := k.standsIn(file, m.size); same || err != nil {
@@ -154,7 +170,8 @@ func (f *follower) reopened() {
 
 // read reads all there is in the file.
 func (f *follower) read(ctx context.Context) error {
-	for r := f.cur; ; {
+	for {
+		r := f.cur
 		for r.take(f.builder) {
 			r.lent = true
 			if len(f.builder.readings) >= f.s.cfg.Batch {
@@ -177,7 +194,10 @@ func (f *follower) read(ctx context.Context) error {
 			more, err = r.fill()
 		}
 		if errors.Is(err, errChanged) {
-			return f.startOver()
+			if err := f.startOver(); err != nil {
+				return err
+			}
+			continue
 		}
 		if err != nil || !more {
 			return err

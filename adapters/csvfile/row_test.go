@@ -1,12 +1,16 @@
 package csvfile
 
 import (
+	"context"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf16"
+
+	"legacybridge/adapters"
 )
 
 func TestRows(t *testing.T) {
@@ -116,6 +120,33 @@ func TestRowsSayWhereTheyCameFrom(t *testing.T) {
 	}
 	if time.Since(r.got[1].Time) > time.Minute {
 		t.Errorf("got %v for a row whose time is not known, want the arrival", r.got[1].Time)
+	}
+}
+
+// The raw rows are cut from a buffer that is filled many times.
+func TestRawIsTheRow(t *testing.T) {
+	const rows = 40_000
+	file := temp(t, "LOG.csv")
+	var text strings.Builder
+	text.WriteString(kilnHead)
+	for n := range rows {
+		text.WriteString(kilnRow(n))
+	}
+	write(t, file, text.String())
+	cfg := kiln(file)
+	cfg.Batch, cfg.Once = 1<<20, true
+	next := 0
+	err := newSource(t, cfg, false).Run(t.Context(), nil, func(_ context.Context, b adapters.Batch) error {
+		for _, r := range b.Readings {
+			if n, _ := kilnNumber(r); n != next || string(r.Raw)+"\n" != kilnRow(next) || r.Origin != fmt.Sprint("LOG.csv:", next+2) {
+				t.Fatalf("got %q, raw %q from %s, want row %d", r.Values, r.Raw, r.Origin, next)
+			}
+			next++
+		}
+		return nil
+	})
+	if err != nil || next != rows {
+		t.Errorf("got %d rows, %v, want %d", next, err, rows)
 	}
 }
 

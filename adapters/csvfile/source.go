@@ -87,11 +87,12 @@ func (f *follower) run(ctx context.Context) error {
 	}
 }
 
-// store puts what was read, with the position behind it; without readings only if the position has moved.
+// store puts what was read, with the position behind it; without readings only if the position has moved, and
+// not in the middle of what is passed over.
 func (f *follower) store(ctx context.Context) error {
 	b := f.builder
 	f.place()
-	if len(b.readings) == 0 && !f.moved {
+	if len(b.readings) == 0 && (!f.moved || f.cur != nil && f.cur.pos.offset < f.cur.pos.mute) {
 		return nil
 	}
 	err := f.put(ctx, adapters.Batch{Readings: b.finish(), Checkpoint: f.marks.encode()})
