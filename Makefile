@@ -21,7 +21,7 @@ RACE = $(shell command -v gcc >/dev/null && echo -race)
 
 test: ## all tests; says what it leaves out where the independent peers are not installed
 	@for p in mosquitto mosquitto_pub socat gcc; do PATH=$$PATH:/usr/sbin command -v $$p >/dev/null || echo "left out: the tests that need $$p, which is not installed"; done
-	@/usr/bin/python3 -c 'import pymodbus, serial' 2>/dev/null || echo "left out: the tests that need python3-pymodbus, which is not installed"
+	@/usr/bin/python3 -c 'import pymodbus, serial, serial_asyncio' 2>/dev/null || echo "left out: the tests that need python3-pymodbus, which is not installed"
 	$(GO) test $(RACE) ./...
 
 bench: build ## speed and memory of the whole way and of its parts
@@ -41,5 +41,5 @@ cross: ## static builds for the machines that edge boxes are
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; \
 	  done; done

@@ -263,11 +263,15 @@ name = "test"
 [platform]
 server = "mqtt://%s"
 org = "abc123"
-topic = "iot-2/type/{type}/id/{id}/evt/{event}/fmt/{format}"
+api_key = "a-abc123-k"
+token = { file = "token" }
 backoff = { first = "100ms", max = "500ms", jitter = 0.2 }
 [web]
 listen = "off"
 `, broker) + body
+	if err := os.WriteFile(filepath.Join(filepath.Dir(file), "token"), []byte("test-token\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -157,7 +157,7 @@ func newEquipment(folder string, port int) (*equipment, error) {
 
 // Periods of the simulated equipment: slow enough to be read, fast enough not to bore.
 const (
-	scaleEvery = 2 * time.Second
+	scaleEvery = time.Second
 	kilnEvery  = 1500 * time.Millisecond
 )
 
@@ -169,7 +169,7 @@ func (e *equipment) run(ctx context.Context, wg *sync.WaitGroup) {
 
 func (e *equipment) introduce(w io.Writer, platform net.Addr) {
 	fmt.Fprintf(w, `Simulated site running (Ctrl-C stops, nothing stays on disk)
-  scale-a      serial pty, a line every 2 s            → bench-scale/SCL-DEMO-1   evt weighed
+  scale-a      serial pty, a line every second         → bench-scale/SCL-DEMO-1   evt weighed
   main-meter   Modbus TCP %-15s unit 1       → energy-meter/EM-DEMO-1   evt power
   kiln-2       kiln.csv in a temporary folder grows    → kiln/KILN-DEMO-2         evt temperature
   platform     local platform %s

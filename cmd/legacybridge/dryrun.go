@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -18,8 +19,10 @@ import (
 // dryRun reads as run does and prints what would be published: no login, no queue, no position moves. It starts at the
 // stored positions, so that with --once it shows what --once would publish.
 func (s *site) dryRun(ctx context.Context, out io.Writer, asJSON bool) error {
-	stored, err := queue.Checkpoints(s.cfg.Queue.Path)
-	if err != nil {
+	position := func(string) adapters.Checkpoint { return nil } // the first run
+	if stored, err := queue.Look(s.cfg.Queue); err == nil {
+		position = func(link string) adapters.Checkpoint { return stored.Checkpoint(link) }
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	gate := publisher.NewGate(s.cfg.Platform)
@@ -38,7 +41,7 @@ func (s *site) dryRun(ctx context.Context, out io.Writer, asJSON bool) error {
 		put := func(_ context.Context, b adapters.Batch) error {
 			return p.print(gate.Admit(mapper.Map(time.Now(), b.Readings)))
 		}
-		from := adapters.Checkpoint(stored[link.Name])
+		from := position(link.Name)
 		reading.Go(func() {
 			if s.once {
 				if err := src.Run(ctx, from, put); err != nil && ctx.Err() == nil {
@@ -52,6 +55,7 @@ func (s *site) dryRun(ctx context.Context, out io.Writer, asJSON bool) error {
 	}
 	reading.Wait()
 	close(failed)
+	var err error
 	for e := range failed {
 		err = errors.Join(err, e)
 	}

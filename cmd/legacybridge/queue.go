@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"time"
 
@@ -64,6 +66,9 @@ func (g *globals) look(cmd *cobra.Command) (*config.Config, *queue.View, error) 
 		return nil, nil, err
 	}
 	v, err := queue.Look(cfg.Queue)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, noQueue(cfg)
+	}
 	if err != nil {
 		return nil, nil, exit(exitProblems, err)
 	}
@@ -162,22 +167,59 @@ func queueVerify(cmd *cobra.Command, g *globals) error {
 	if err != nil {
 		return err
 	}
-	faults, err := queue.Verify(cfg.Queue)
+	report, err := queue.Verify(cfg.Queue)
+	if errors.Is(err, fs.ErrNotExist) {
+		return noQueue(cfg)
+	}
 	if err != nil {
 		return exit(exitProblems, err)
 	}
 	out := cmd.OutOrStdout()
 	if g.json {
-		return json.NewEncoder(out).Encode(faults)
+		if err := json.NewEncoder(out).Encode(verifyLine{report.Files, report.Bytes, report.Records, report.Events, report.Letters, faultLines(report)}); err != nil {
+			return err
+		}
+	} else {
+		for _, f := range report.Faults {
+			fmt.Fprintf(out, "%s, byte %d: %s (%d bytes)\n", f.File, f.Offset, f.What, f.Bytes)
+		}
 	}
-	for _, f := range faults.Faults {
-		fmt.Fprintln(out, f)
+	if len(report.Faults) > 0 {
+		return exit(exitProblems, fmt.Errorf("%d damaged places; the records around them are kept. A copy of both folders helps to find out what did it: look at the disk", len(report.Faults)))
 	}
-	if len(faults.Faults) > 0 {
-		return exit(exitProblems, fmt.Errorf("%d damaged places; records around them are kept, the events in them are lost", len(faults.Faults)))
+	if !g.json {
+		fmt.Fprintf(out, "sound: %d files, %d bytes, %d records with %d events and %d dead letters, every checksum right\n", report.Files, report.Bytes, report.Records, report.Events, report.Letters)
 	}
-	fmt.Fprintf(out, "sound: every checksum of %s and %s is right\n", cfg.Queue.Path, cfg.Queue.Dead.Path)
 	return nil
+}
+
+// verifyLine is the promised form of `queue verify --json`.
+type verifyLine struct {
+	Files   int         `json:"files"`
+	Bytes   int64       `json:"bytes"`
+	Records int         `json:"records"`
+	Events  int         `json:"events"`
+	Letters int         `json:"letters"`
+	Faults  []faultLine `json:"faults"`
+}
+
+type faultLine struct {
+	File   string `json:"file"`
+	Offset int64  `json:"offset"`
+	Bytes  int64  `json:"bytes"`
+	What   string `json:"what"`
+}
+
+func faultLines(r queue.Report) []faultLine {
+	lines := []faultLine{}
+	for _, f := range r.Faults {
+		lines = append(lines, faultLine{f.File, f.Offset, f.Bytes, f.What})
+	}
+	return lines
+}
+
+func noQueue(cfg *config.Config) error {
+	return exit(exitProblems, fmt.Errorf("no queue in %s: nothing was stored yet, or the state folder is another one (--state DIR)", cfg.Queue.Path))
 }
 
 // accountLine is the promised form of `queue stats --json`.

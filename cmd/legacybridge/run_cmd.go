@@ -57,6 +57,11 @@ func runCommand(cmd *cobra.Command, g *globals, f runFlags) error {
 		if cfg.Links[i].Serial != nil {
 			cfg.Links[i].Serial.Wait = f.wait
 		}
+		for _, d := range cfg.Links[i].Mapping.Devices {
+			for e := range d.Events {
+				d.Events[e].Align = d.Events[e].Align && !f.once // what is there now is sent now
+			}
+		}
 	}
 	ctx, cancel := g.context(cmd.Context())
 	defer cancel()

@@ -124,6 +124,9 @@ func readCursor(fsys FS, name string) (cursorState, error) {
 	return (&cursor{f: f, name: name}).load()
 }
 
+// Checkpoint returns the stored position of a link, nil if there is none.
+func (v *View) Checkpoint(link string) []byte { return bytes.Clone(v.books.checkpoint(link)) }
+
 // Entries are the events that wait, the oldest first. Segments that went meanwhile are passed over.
 func (v *View) Entries() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
