@@ -168,7 +168,7 @@ func (b *breaker) try(topic string, now time.Time) bool {
 // that the server refuses, and not everything.
 func (b *breaker) wantsWitness(topic string) bool {
 	s := b.topics[topic]
-	return s != nil && s.aside >= 2 && b.acks == s.acks || b.allRefused()
+	return s != nil && (s.aside >= 2 && b.acks == s.acks || b.allRefused())
 }
 
 // rivals finds another client with our id: each login ends the other's session, without a reason.

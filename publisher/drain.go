@@ -53,6 +53,7 @@ type drain struct {
 	held    *queue.Entry // read, and waits for alone
 	asked   bool         // a witness was looked for on this connection
 	witness uint64       // its number: the reader comes by it again
+	hasty   bool         // there is more to do at once, after a look at acknowledgements and ctx
 	ending  bool         // Finish was called, and the reader was asked again since
 	quiet   time.Time    // since when nothing is in flight
 	moved   time.Time    // last acknowledgement, or first publish after a pause
@@ -108,7 +109,7 @@ func (d *drain) step(ctx context.Context) (lost, err error) {
 			Why: fmt.Sprintf("no acknowledgement for %v, %d events wait for one", d.t.due, len(d.flights))}, nil
 	}
 	full, err := d.fill(now)
-	if err != nil || ctx.Err() != nil || d.done() {
+	if err != nil || ctx.Err() != nil || d.hasty || d.done() {
 		return nil, err
 	}
 	d.arm(now)

@@ -325,6 +325,28 @@ func TestStalledServerDoesNotHoldUpTheStop(t *testing.T) {
 	close(release)
 }
 
+// Each dead letter waits for the disk; a queue full of them must not hold up the stop either.
+func TestManyDeadLettersDoNotHoldUpTheStop(t *testing.T) {
+	b := newBroker()
+	r := newRig(t, Config{Servers: []string{b.listen(t)}, MaxPayload: 10})
+	r.put(t, events("press-7", 500)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	report := r.reporter.report
+	r.reporter.report = func(s State) {
+		report(s)
+		if s.SetAside > 0 {
+			cancel()
+		}
+	}
+	if err := r.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.state().SetAside; n < 1 || n > 2 {
+		t.Errorf("got %d dead letters before the end, want it after the first", n)
+	}
+}
+
 func TestServersAreTriedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker()

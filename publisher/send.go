@@ -11,7 +11,7 @@ import (
 
 // fill publishes while the window has room. full says that it stopped because the peer does not take more.
 func (d *drain) fill(now time.Time) (full bool, err error) {
-	for len(d.flights) < d.cfg.Window {
+	for d.hasty = false; len(d.flights) < d.cfg.Window && !d.hasty; {
 		if d.s.wire.full() {
 			return true, nil
 		}
@@ -71,7 +71,7 @@ func (d *drain) read(now time.Time) error {
 	}
 	code, why := d.unsendable(&e)
 	if code != "" {
-		return d.setAside(e, code, why)
+		return d.aside(e, code, why)
 	}
 	topic := d.topicOf(&e)
 	if d.breaker.topics != nil {
@@ -88,7 +88,7 @@ func (d *drain) read(now time.Time) error {
 		}
 		if d.breaker.topicRefused(topic) {
 			if !d.breaker.try(topic, now) {
-				return d.setAside(e, codeTopic, "the server hangs up on the topic "+topic+": is the device registered?")
+				return d.aside(e, codeTopic, "the server hangs up on the topic "+topic+": is the device registered?")
 			}
 			d.alone = ptr(e)
 			return nil
@@ -100,6 +100,12 @@ func (d *drain) read(now time.Time) error {
 	}
 	d.queueUp(now, topic, e)
 	return nil
+}
+
+// aside makes a dead letter of an event that is not sent. That waits for the disk, and there may be a million of them.
+func (d *drain) aside(e queue.Entry, code, why string) error {
+	d.hasty = true
+	return d.setAside(e, code, why)
 }
 
 // ptr keeps the entries that are not put aside, nearly all, off the heap.
