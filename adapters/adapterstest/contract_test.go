@@ -138,12 +138,14 @@ func checkTape(t *testing.T, fault func(*tapeSource)) error {
 }
 
 func TestGoodSourcePasses(t *testing.T) {
+	t.Parallel()
 	if err := checkTape(t, func(*tapeSource) {}); err != nil {
 		t.Errorf("got %v, want no breach", err)
 	}
 }
 
 func TestPlantedFaultsAreFound(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		fault func(*tapeSource)
@@ -219,12 +221,14 @@ func checkHorn(t *testing.T, fault func(*hornSource)) error {
 }
 
 func TestGoodLiveSourcePasses(t *testing.T) {
+	t.Parallel()
 	if err := checkHorn(t, func(*hornSource) {}); err != nil {
 		t.Errorf("got %v, want no breach", err)
 	}
 }
 
 func TestPlantedFaultsOfLiveSourcesAreFound(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		fault func(*hornSource)
@@ -259,6 +263,7 @@ func (s poll) Run(ctx context.Context, _ adapters.Checkpoint, put adapters.Sink)
 }
 
 func TestPolledSourceNumbersItsOwnAnswers(t *testing.T) {
+	t.Parallel()
 	answers := new(int)
 	adapterstest.Run(t, adapterstest.Contract{
 		Live:   true,

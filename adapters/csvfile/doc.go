@@ -29,8 +29,11 @@
 //	CSV009  the time is in the hour that is skipped when summer time begins
 //	CSV010  the time is in the doubled hour when summer time ends, and dst = "reject"
 //
-// Conditions of the link, in State.Code: CSV011 the file cannot be opened for a minute (locked), CSV012 no file,
-// CSV013 too many files, CSV014 hardly any row decodes; and CSV004, CSV005 as above.
+// A row whose quote is open waits for its end like half a row does. A required column that is missing makes a dead letter of
+// every row of the devices that need it. Characters that the encoding does not allow become U+FFFD and count as damaged.
+//
+// Conditions of the link, in State.Code: CSV011 the file cannot be opened (said after a minute if it may only be locked),
+// CSV012 no file, CSV013 too many files, CSV014 hardly any row decodes; and CSV004, CSV005 as above.
 //
 // A header that differs is told from a bad row by this: no cell is empty or looks like a number, and at least one cell is a
 // name of the first header. Empty lines are passed over, as are bytes of a byte order mark at the start of a line.

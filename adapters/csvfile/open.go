@@ -250,7 +250,7 @@ func (f *follower) leave() {
 	}
 	f.place()
 	k := &known{position: r.position(), layout: r.layout, name: r.name, alive: r.links > 0}
-	if r.used == len(r.buf) {
+	if r.used == len(r.buf) && !r.unfinished() {
 		k.stamp = stamp(r.size, r.mtime)
 	}
 	f.marks.files[r.id] = k
