@@ -21,7 +21,7 @@ RACE = $(shell command -v gcc >/dev/null && echo -race)
 
 test: ## all tests; says what it leaves out where the independent peers are not installed
 	@for p in mosquitto mosquitto_pub socat gcc; do PATH=$$PATH:/usr/sbin command -v $$p >/dev/null || echo "left out: the tests that need $$p, which is not installed"; done
-	@/usr/bin/python3 -c 'import pymodbus, serial, serial_asyncio' 2>/dev/null || echo "left out: the tests that need python3-pymodbus, which is not installed"
+	@/usr/bin/python3 -c 'import pymodbus' 2>/dev/null || echo "left out: the tests that need python3-pymodbus, which is not installed"
 	$(GO) test $(RACE) ./...
 
 bench: build ## speed and memory of the whole way and of its parts

@@ -117,7 +117,15 @@ func (s *site) run(ctx context.Context) (err error) {
 		return exit(exitDisk, q.Err())
 	}
 	pub.Finish()
-	err = <-delivered
+	select {
+	case err = <-delivered:
+	case <-q.Failed():
+	case <-deliver.Done(): // a full disk can hold it: what is left stays queued
+		select {
+		case err = <-delivered:
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
 	if q.Err() != nil {
 		return exit(exitDisk, q.Err())
 	}
