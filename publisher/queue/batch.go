@@ -18,6 +18,7 @@ type encoder struct {
 	templates []template
 	device    map[string]places
 	which     []int32 // template of each event
+	lost      uint64  // events of a damaged record that the next record sets aside
 }
 
 // A template is what the events of one device and kind share.
@@ -117,6 +118,7 @@ func (e *encoder) encode(now time.Time, link string, checkpoint []byte, events [
 	b = append(b, 0, 0, 0, 0)
 	b = putSpans(b, gone)
 	b = putRows(b, e.rows)
+	b = binary.AppendUvarint(b, e.lost)
 	binary.LittleEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	if len(events) > 0 {
 		b = binary.AppendUvarint(b, uint64(len(e.templates)))
@@ -235,14 +237,21 @@ func parseBatch(body []byte) (batch, error) {
 	return b, nil
 }
 
-// changes are the numbers that left the queue with this batch, and what it adds to the ledger.
-func (b *batch) changes() (gone []span, rows []tally, err error) {
+// A change is what a batch means for the books: numbers that left the queue with it, what it adds to the ledger, and the
+// events of a damaged record that it sets aside.
+type change struct {
+	gone []span
+	rows []tally
+	lost uint64
+}
+
+func (b *batch) change() (change, error) {
 	p := b.books
-	gone, rows = p.spans(), p.rows()
+	c := change{p.spans(), p.rows(), p.uvarint()}
 	if p.bad || len(p.b) != 0 {
-		return nil, nil, errShort
+		return change{}, errShort
 	}
-	return gone, rows, nil
+	return c, nil
 }
 
 // numbers gives where the numbers of a batch begin and end, and its time, without reading the rest.

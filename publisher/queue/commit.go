@@ -63,10 +63,10 @@ func (q *Queue) turn(now time.Time) (end bool, err error) {
 	if err := q.probe(now, work); err != nil {
 		return end, err
 	}
-	if err := q.reclaim(); err != nil {
+	if err := q.mourn(reports); err != nil {
 		return end, err
 	}
-	if err := q.mourn(reports); err != nil {
+	if err := q.reclaim(); err != nil {
 		return end, err
 	}
 	if err := q.commit(work); err != nil {
@@ -240,7 +240,7 @@ func (q *Queue) publish(work []*request, next uint64, off int64) {
 	q.log.next, s.end, s.size = next, next, off
 	for _, r := range work {
 		s.note(r.now.UnixNano())
-		q.books.ledger.add(r.enc.rows)
+		q.books.apply(change{rows: r.enc.rows, lost: r.enc.lost})
 		if r.checkpoint != nil {
 			q.books.moveTo(r.link, r.checkpoint)
 		}
@@ -272,10 +272,10 @@ func (q *Queue) publish(work []*request, next uint64, off int64) {
 }
 
 // own stores a record of the queue's own: numbers that left it, and what that means for the ledger.
-func (q *Queue) own(gone []span, rows []tally) error {
-	r := &request{now: time.Now(), gone: gone, urgent: true}
-	r.enc.rows = rows
-	r.enc.encode(r.now, "", nil, nil, gone)
+func (q *Queue) own(c change) error {
+	r := &request{now: time.Now(), gone: c.gone, urgent: true}
+	r.enc.rows, r.enc.lost = c.rows, c.lost
+	r.enc.encode(r.now, "", nil, nil, c.gone)
 	err := q.store([]*request{r})
 	if errors.Is(err, errNoRoom) {
 		if err := q.enterDiskFull(); err != nil {
@@ -296,7 +296,7 @@ func (q *Queue) count(now time.Time, end bool) error {
 	}
 	q.lazy, q.lazyAt = ledger{}, now
 	q.mu.Unlock()
-	err := q.own(nil, rows)
+	err := q.own(change{rows: rows})
 	if errors.Is(err, errNoRoom) {
 		q.mu.Lock()
 		q.lazy.add(rows)

@@ -28,12 +28,12 @@ func recall(d *folder, st cursorState, b *books, done *ranges) (found, error) {
 			if err != nil {
 				return err
 			}
-			gone, rows, err := batch.changes()
+			c, err := batch.change()
 			if err != nil {
 				return err
 			}
-			done.union(gone)
-			b.ledger.add(rows)
+			done.union(c.gone)
+			b.apply(c)
 			if batch.checkpoint != nil {
 				b.moveTo(string(batch.link), batch.checkpoint)
 			}
@@ -134,7 +134,7 @@ func (q *Queue) mourn(reports []damage) error {
 			continue // all of it was delivered, or it was set aside before
 		}
 		rows, err := q.lostIn(g.seg)
-		if err != nil {
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 		name := g.seg.path(q.log.dir)
@@ -143,7 +143,7 @@ func (q *Queue) mourn(reports []damage) error {
 		letter := mapping.Dead{Code: codeDamaged, Why: why, Origin: fmt.Sprintf("%s:%d", name, g.from), Time: time.Now(), Raw: q.rawOf(g)}
 		err = q.letters.store(putLetter(nil, time.Now(), "", &letter, q.cfg.Dead.MaxBytes))
 		if err == nil {
-			err = q.own([]span{{g.lo, g.hi}}, rows)
+			err = q.own(change{gone: []span{{g.lo, g.hi}}, rows: rows, lost: lost})
 		}
 		if errors.Is(err, errNoRoom) {
 			q.mu.Lock()
@@ -154,11 +154,6 @@ func (q *Queue) mourn(reports []damage) error {
 		if err != nil {
 			return err
 		}
-		q.mu.Lock()
-		q.books.damaged++
-		q.books.lost += lost
-		q.mu.Unlock()
-		q.log.mustRoll = true // so that these are durable
 	}
 	return nil
 }
@@ -177,12 +172,12 @@ func (q *Queue) rawOf(g damage) []byte {
 }
 
 // lostIn is what the damaged records of a segment held, by device: what the ledger grew by over the segment, less what
-// its whole records say.
+// its whole records say. If a segment is damaged once more it counts the first time too, but never more than can be lost.
 func (q *Queue) lostIn(s *segment) ([]tally, error) {
 	if s.flags&flagCompacted != 0 || s.stream == 0 {
 		return nil, nil // not known
 	}
-	var before, after books
+	var after books
 	after.ledger = q.books.ledger
 	for i, n := range q.log.segs[:len(q.log.segs)-1] {
 		if n.index == s.index {
@@ -199,18 +194,24 @@ func (q *Queue) lostIn(s *segment) ([]tally, error) {
 	}
 	sum := before.ledger
 	err = scan(q.log, s, func(b *batch, _ *record) error {
-		if _, rows, err := b.changes(); err == nil {
-			sum.add(rows)
+		if c, err := b.change(); err == nil {
+			sum.add(c.rows)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	var waiting ledger
+	if err := q.countWaiting(&waiting); err != nil {
+		return nil, err
+	}
 	var lost []tally
 	for _, t := range after.ledger.rows {
-		if n := sum.queued(t.Device); t.Queued > n {
-			lost = append(lost, tally{Device: t.Device, Dead: t.Queued - n, Gone: t.Queued - n})
+		all := *q.books.ledger.row(t.Device)
+		n := min(t.Queued-min(sum.queued(t.Device), t.Queued), all.Queued-min(all.Gone+waiting.queued(t.Device), all.Queued))
+		if n > 0 {
+			lost = append(lost, tally{Device: t.Device, Dead: n, Gone: n})
 		}
 	}
 	return lost, nil

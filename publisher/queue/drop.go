@@ -94,23 +94,26 @@ func (q *Queue) dropFrom(s *segment, wanted func(b *batch) bool) (dropped int, e
 			return nil
 		}
 		return q.waitingOf(b, ev, func(e *Entry, unit bool) {
-			if n := len(gone); n > 0 && gone[n-1].hi == e.Number {
-				gone[n-1].hi++
+			if !unit {
+				return
+			}
+			// All parts go, also those that were acknowledged: of these a crash may undo it.
+			lo, hi := e.First, e.First+uint64(max(e.Event.Parts, 1))
+			if n := len(gone); n > 0 && gone[n-1].hi == lo {
+				gone[n-1].hi = hi
 			} else {
-				gone = append(gone, span{e.Number, e.Number + 1})
+				gone = append(gone, span{lo, hi})
 			}
-			if unit {
-				r := rows.row(e.Event.Device)
-				r.Dropped++
-				r.Gone++
-				dropped++
-			}
+			r := rows.row(e.Event.Device)
+			r.Dropped++
+			r.Gone++
+			dropped++
 		})
 	})
 	if err != nil || len(gone) == 0 {
 		return 0, err
 	}
-	return dropped, q.own(gone, rows.rows)
+	return dropped, q.own(change{gone: gone, rows: rows.rows})
 }
 
 // age drops what is older than MaxAge. While the clock was not set, before the year 2020, nothing is old by it.

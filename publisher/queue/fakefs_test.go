@@ -195,15 +195,24 @@ func (f *fakeFS) used() int64 {
 	return n
 }
 
+func (f *fakeFS) usedNow() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.used()
+}
+
+func (f *fakeFS) setSize(size int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.size = size
+}
+
 func (f *fakeFS) MkdirAll(string) error { return nil }
 
 func (f *fakeFS) Size(string) (int64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.size == 0 {
-		return 20 << 10, nil // a small reserve
-	}
-	return f.size, nil
+	return 40 << 10, nil // for a small reserve
 }
 
 type fakeLock struct {

@@ -66,13 +66,14 @@ func (d *folder) create(state []byte) (*segment, error) {
 	}
 	if err := write(f, b, 0); err != nil {
 		_ = f.Close() // nothing in it counts
-		if err := d.fs.Remove(name); err != nil {
-			d.log.Warn("segment that was begun could not be removed; the next start does", "file", name, "err", err)
+		if !isFull(err) {
+			return nil, fmt.Errorf("write %s: %w", name, err)
 		}
-		if isFull(err) {
-			return nil, errNoRoom
+		// Durably: its state would replace what is written into the old segment from now on.
+		if err := errors.Join(d.fs.Remove(name), d.fs.SyncDir(d.dir)); err != nil {
+			return nil, fmt.Errorf("remove a segment for which there was no room: %w", err)
 		}
-		return nil, fmt.Errorf("write %s: %w", name, err)
+		return nil, errNoRoom
 	}
 	s.size = int64(len(b))
 	if err := errors.Join(f.Sync(), d.fs.SyncDir(d.dir)); err != nil {

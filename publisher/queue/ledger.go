@@ -80,8 +80,10 @@ func (l *ledger) accounts(waiting *ledger) []Account {
 	for _, t := range all.rows {
 		w := waiting.queued(t.Device)
 		a := Account{Device: t.Device, Read: t.Read, Filtered: t.Filtered, Absent: t.Absent, Dead: t.Dead, Dropped: t.Dropped, Waiting: w}
-		if gone := t.Gone + w; t.Queued > gone {
+		if gone := t.Gone + w; t.Queued >= gone {
 			a.Delivered = t.Queued - gone
+		} else {
+			a.Read += gone - t.Queued // the record that said so was damaged
 		}
 		list = append(list, a)
 	}
@@ -164,6 +166,15 @@ func (b *books) moveTo(link string, at []byte) {
 		}
 	}
 	b.checkpoints = append(b.checkpoints, position{link, slices.Clone(at)})
+}
+
+// apply takes in what a batch says.
+func (b *books) apply(c change) {
+	b.ledger.add(c.rows)
+	if c.lost > 0 {
+		b.damaged++
+		b.lost += c.lost
+	}
 }
 
 func (b *books) encode(done *ranges) []byte {

@@ -82,10 +82,15 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 		} else if err := d.read(s, ends[i], known, bad, visit); err != nil {
 			return fd, err
 		}
-		s.size, s.end = ends[i], d.next
+		s.size = ends[i]
 	}
 	if unknown >= 0 {
 		known(durable.next)
+	}
+	for i, s := range d.segs { // what is missing at the end of a segment is its own
+		if s.end = d.next; i+1 < len(d.segs) {
+			s.end = max(s.base, d.segs[i+1].base)
+		}
 	}
 	d.next = max(d.next, durable.next, 1)
 	if d.mustRoll {
@@ -221,7 +226,7 @@ func (d *folder) guess(s *segment, stream uint32) error {
 		return fmt.Errorf("read %s: %w", s.path(d.dir), err)
 	}
 	if ok {
-		s.stream = stream
+		s.stream, d.mustRoll = stream, true // nothing is written behind a damaged header
 	}
 	return nil
 }

@@ -140,8 +140,8 @@ func (q *Queue) reclaim() error {
 	q.log.segs = left
 	q.ackMu.Lock()
 	q.edge = math.MaxUint64
-	if len(left) > 1 {
-		q.edge = left[0].end
+	if len(left) > 1 && !q.acked.covers(left[0].base, left[0].end) {
+		q.edge = left[0].end // when it is reached, it is worth looking again
 	}
 	q.ackMu.Unlock()
 	q.mu.Unlock()

@@ -95,22 +95,34 @@ func (q *Queue) Stats() ([]Account, error) {
 }
 
 func (q *Queue) stats() ([]Account, error) {
-	q.mu.Lock()
-	var segs []segment
-	for _, s := range q.log.segs {
-		segs = append(segs, *s)
-	}
 	var sum, waiting ledger
+	q.mu.Lock()
 	sum.add(q.books.ledger.rows)
 	sum.add(q.lazy.rows)
-	q.ackMu.Lock()
-	done := q.acked.clone()
-	q.ackMu.Unlock()
+	segs, done := q.snapshot()
 	q.mu.Unlock()
 	if err := countWaiting(q.log, segs, &done, &waiting); err != nil {
 		return nil, err
 	}
 	return sum.accounts(&waiting), nil
+}
+
+// snapshot is what is on the disk, and what of it does not wait. Under mu.
+func (q *Queue) snapshot() ([]segment, ranges) {
+	var segs []segment
+	for _, s := range q.log.segs {
+		segs = append(segs, *s)
+	}
+	q.ackMu.Lock()
+	defer q.ackMu.Unlock()
+	return segs, q.acked.clone()
+}
+
+func (q *Queue) countWaiting(waiting *ledger) error {
+	q.mu.Lock()
+	segs, done := q.snapshot()
+	q.mu.Unlock()
+	return countWaiting(q.log, segs, &done, waiting)
 }
 
 // countWaiting puts the events that wait into Queued of a ledger.

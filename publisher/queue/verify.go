@@ -1,0 +1,228 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// A Fault is bytes that are not as they were written.
+type Fault struct {
+	File   string
+	Offset int64
+	Bytes  int64
+	What   string
+	Torn   bool // it may be a write that a crash cut off, or one that is under way: the next start sees to it
+}
+
+// A Report is what Verify read.
+type Report struct {
+	Files   int
+	Bytes   int64
+	Records int
+	Events  int
+	Letters int
+	Faults  []Fault // by file and offset
+}
+
+// Verify reads every byte of both folders: headers, records with what is in them, cursor and reserve. It takes no lock
+// and changes nothing. Beside a running service a fault counts if it is there when it is looked at again.
+func Verify(cfg Config) (Report, error) {
+	cfg = cfg.withDefaults()
+	first, err := verify(&cfg)
+	if err != nil || len(first.Faults) == 0 {
+		return first, err
+	}
+	time.Sleep(300 * time.Millisecond) // longer than a write takes
+	second, err := verify(&cfg)
+	second.Faults = slices.DeleteFunc(second.Faults, func(f Fault) bool { return !slices.Contains(first.Faults, f) })
+	return second, err
+}
+
+func verify(cfg *Config) (Report, error) {
+	var rep Report
+	for _, dir := range []string{cfg.Path, cfg.Dead.Path} {
+		err := whileSegmentsGo(cfg.FS, dir, func() error {
+			one := Report{}
+			if err := one.folder(cfg, dir); err != nil {
+				return err
+			}
+			rep.add(one)
+			return nil
+		})
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return rep, fmt.Errorf("verify: %w", err)
+		}
+	}
+	return rep, nil
+}
+
+func (r *Report) add(o Report) {
+	r.Files += o.Files
+	r.Bytes += o.Bytes
+	r.Records += o.Records
+	r.Events += o.Events
+	r.Letters += o.Letters
+	r.Faults = append(r.Faults, o.Faults...)
+}
+
+func (r *Report) folder(cfg *Config, dir string) error {
+	names, err := cfg.FS.List(dir)
+	if err != nil {
+		return err
+	}
+	var sure mark
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		switch name {
+		case "cursor":
+			sure, err = r.cursor(cfg.FS, path)
+		case "reserve":
+			err = r.reserve(cfg.FS, path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	d := &folder{fs: cfg.FS, dir: dir, log: cfg.Log}
+	fd, err := d.load(sure, func(_ *segment, rec *record) error {
+		r.Records++
+		return r.record(rec)
+	})
+	if err != nil {
+		return err
+	}
+	for _, g := range slices.Concat(fd.headers, fd.damages) {
+		r.fault(g.seg.path(dir), g.from, g.to-g.from, g.why, false)
+	}
+	if g := fd.torn; g.seg != nil {
+		r.fault(g.seg.path(dir), g.from, g.to-g.from, "not a record, or its checksum is wrong; at the end, so it may be a write that was cut off", true)
+	}
+	for _, name := range fd.junk {
+		r.fault(name, 0, 0, "a file that was begun and not finished", true)
+	}
+	for _, name := range fd.unread {
+		r.fault(name, 0, 0, "nothing in it can be read", false)
+	}
+	for _, s := range d.segs {
+		if sure.index == s.index && sure.off > s.size {
+			r.fault(s.path(dir), s.size, sure.off-s.size, "the file is too short", false)
+		}
+		r.Files++
+		r.Bytes += s.size
+	}
+	slices.SortStableFunc(r.Faults, func(a, b Fault) int {
+		switch {
+		case a.File < b.File, a.File == b.File && a.Offset < b.Offset:
+			return -1
+		case a.File == b.File && a.Offset == b.Offset:
+			return 0
+		}
+		return 1
+	})
+	return nil
+}
+
+func (r *Report) fault(file string, off, n int64, what string, torn bool) {
+	r.Faults = append(r.Faults, Fault{File: file, Offset: off, Bytes: n, What: what, Torn: torn})
+}
+
+// record reads all that is in a record whose checksum is right.
+func (r *Report) record(rec *record) error {
+	switch rec.kind {
+	case kindBatch:
+		b, err := parseBatch(rec.body)
+		if err == nil {
+			_, err = b.change()
+		}
+		var ev events
+		if err == nil {
+			err = ev.open(b)
+		}
+		for err == nil && ev.left() {
+			var e Entry
+			err = ev.next(&e)
+			r.Events++
+		}
+		if err == nil && b.n > 0 && len(ev.p.b) > 0 {
+			err = errShort
+		}
+		return err
+	case kindLetter:
+		r.Letters++
+		_, err := parseLetter(rec.body)
+		return err
+	case kindState, kindGone:
+		return nil
+	}
+	return fmt.Errorf("a record of kind %d, which is not known here", rec.kind)
+}
+
+func (r *Report) cursor(fsys FS, name string) (mark, error) {
+	f, err := fsys.Open(name, os.O_RDONLY)
+	if err != nil {
+		return mark{}, err
+	}
+	defer func() { _ = f.Close() }() // it only reads
+	best, seq := mark{}, uint64(0)
+	for slot := range int64(2) {
+		b := make([]byte, slotSize)
+		if err := readAll(f, b, slot*slotSize); err != nil {
+			return mark{}, fmt.Errorf("read %s: %w", name, err)
+		}
+		st, n, used, ok := decodeSlot(b)
+		if ok && n > seq {
+			best, seq = st.mark, n
+		}
+		for i := used; i < len(b); i++ {
+			if b[i] == 0 {
+				continue
+			}
+			if what := "a damaged slot of the cursor; the other one serves"; ok {
+				r.fault(name, slot*slotSize+int64(i), 1, "bytes behind a slot of the cursor", false)
+			} else {
+				r.fault(name, slot*slotSize, slotSize, what, true)
+			}
+			break
+		}
+	}
+	size, err := f.Size()
+	if err == nil && size != 2*slotSize {
+		r.fault(name, size, 0, "the file has not the length that it should have", false)
+	}
+	r.Files++
+	r.Bytes += size
+	return best, err
+}
+
+func (r *Report) reserve(fsys FS, name string) error {
+	f, err := fsys.Open(name, os.O_RDONLY)
+	if errors.Is(err, os.ErrNotExist) { // given up just now
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // it only reads
+	size, err := f.Size()
+	if err != nil {
+		return fmt.Errorf("size of %s: %w", name, err)
+	}
+	r.Files++
+	r.Bytes += size
+	b := make([]byte, windowSize)
+	for off := int64(0); off < size; off += windowSize {
+		part := b[:min(size-off, windowSize)]
+		if err := readAll(f, part, off); err != nil {
+			return fmt.Errorf("read %s: %w", name, err)
+		}
+		if i := slices.IndexFunc(part, func(c byte) bool { return c != 0 }); i >= 0 {
+			r.fault(name, off+int64(i), 1, "it should be empty; nothing is lost with it", false)
+			return nil
+		}
+	}
+	return nil
+}
