@@ -45,7 +45,7 @@ func startMosquitto(t *testing.T, extra ...string) *mosquitto {
 	_, port, _ := net.SplitHostPort(m.addr)
 	lines := append([]string{
 		"listener " + port + " 127.0.0.1", "allow_anonymous true", "max_queued_messages 0", "max_inflight_messages 0",
-		"persistence true", "persistence_location " + t.TempDir() + "/", "autosave_interval 1", "autosave_on_changes true", "user root",
+		"persistence true", "persistence_location " + t.TempDir() + "/", "user root",
 	}, extra...)
 	if err := os.WriteFile(m.conf, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -162,6 +162,9 @@ func (s *subscriber) take(_ mqtt.Client, m mqtt.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	got := message{m.Topic(), string(m.Payload())}
+	if _, known := s.unique[got]; known && m.Duplicate() {
+		return // the broker's own repeat to us, after its restart
+	}
 	s.got = append(s.got, got)
 	s.unique[got] = struct{}{}
 }

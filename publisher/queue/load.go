@@ -93,6 +93,8 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 		}
 	}
 	d.next = max(d.next, durable.next, 1)
+	// Without a state in the last segment the ones before it must stay.
+	d.mustRoll = d.mustRoll || len(d.segs) > 0 && !d.last().stated
 	if d.mustRoll {
 		// What was cut off may have been read by someone after all, if it was damaged rather than torn: its numbers are
 		// not used again. It held fewer events than bytes.
@@ -137,6 +139,7 @@ func (d *folder) read(s *segment, end int64, known func(uint64), bad func(*segme
 			bad(s, r.off, r.off+r.size, err.Error())
 			continue
 		}
+		s.stated = s.stated || r.kind == kindState
 		if numbered {
 			known(lo)
 			d.next = hi

@@ -19,7 +19,8 @@ import (
 // A model is what the queue must hold, as its callers know it: sources that read numbered batches, go on behind the
 // stored checkpoint after a crash, and never believe anything but a nil error.
 type model struct {
-	t    *rapid.T
+	t    interface{ Fatalf(string, ...any) }
+	pick func(what string, lo, hi int) int // the choices: all of them, so that a run can be repeated
 	fs   *fakeFS
 	cfg  queue.Config
 	q    *queue.Queue
@@ -28,7 +29,8 @@ type model struct {
 
 	links   []*modelLink
 	payload map[uint64]string // of every number ever seen
-	out     map[string]bool   // payloads that were acknowledged, or set aside
+	out     map[string]bool   // payloads that were acknowledged
+	aside   map[string]bool   // payloads that were to be set aside: they wait or are in a dead letter
 	lossy   bool              // bytes were damaged: sources may read again, and what is lost must be counted
 	lost    uint64
 }
@@ -76,7 +78,7 @@ func (m *model) shut(how string) {
 		if how == "kill" {
 			m.fs.kill()
 		} else {
-			m.fs.crash(func(n int) int { return rapid.IntRange(0, n-1).Draw(m.t, "kept") })
+			m.fs.crash(func(n int) int { return m.pick("kept", 0, n-1) })
 		}
 	}
 }
@@ -88,10 +90,10 @@ func (m *model) append(l *modelLink) {
 	b := &batch{number: l.next}
 	out := mapping.Output{}
 	device := l.name + "-d"
-	for i := range rapid.IntRange(0, 4).Draw(m.t, "events") {
-		p := fmt.Sprintf("%s/%d/%d ", l.name, b.number, i) + strings.Repeat("x", rapid.IntRange(0, 60).Draw(m.t, "size"))
+	for i := range m.pick("events", 0, 4) {
+		p := fmt.Sprintf("%s/%d/%d ", l.name, b.number, i) + strings.Repeat("x", m.pick("size", 0, 60))
 		parts := 0
-		if rapid.IntRange(0, 5).Draw(m.t, "chunked") == 0 {
+		if m.pick("chunked", 0, 5) == 0 {
 			parts = 2
 		}
 		b.units++
@@ -105,12 +107,12 @@ func (m *model) append(l *modelLink) {
 			b.payloads = append(b.payloads, string(ev.Payload))
 		}
 	}
-	for i := range rapid.IntRange(0, 5).Draw(m.t, "dead") - 3 {
+	for i := range m.pick("dead", 0, 5) - 3 {
 		raw := fmt.Sprintf("%s/%d/dead%d", l.name, b.number, i)
 		b.dead = append(b.dead, raw)
 		out.Dead = append(out.Dead, mapping.Dead{Device: device, Code: "MAP011", Why: "test", Raw: []byte(raw), Units: 1})
 	}
-	b.filtered = rapid.IntRange(0, 2).Draw(m.t, "filtered")
+	b.filtered = m.pick("filtered", 0, 2)
 	out.Counts = []mapping.Count{{Device: device, Read: b.units + b.filtered + len(b.dead), Filtered: b.filtered}}
 	for len(l.batches) <= int(b.number) {
 		l.batches = append(l.batches, nil)
@@ -164,7 +166,7 @@ func (m *model) ack(n int) {
 		if len(m.read) == 0 {
 			return
 		}
-		i := rapid.IntRange(0, min(3, len(m.read)-1)).Draw(m.t, "ack")
+		i := m.pick("ack", 0, min(3, len(m.read)-1))
 		e := m.read[i]
 		err := m.q.Ack(e.Number)
 		synctest.Wait() // else the committer's next step were left to chance
@@ -182,28 +184,24 @@ func (m *model) setAside() {
 		return
 	}
 	e := m.read[0]
-	if err := m.q.SetAside(e, "PLT009", "refused"); err != nil {
-		if m.fs.failAt == 0 {
-			m.t.Fatalf("set aside: %v", err)
-		}
-		return
+	err := m.q.SetAside(e, "PLT009", "refused")
+	if err != nil && m.fs.failAt == 0 {
+		m.t.Fatalf("set aside: %v", err)
 	}
 	kept := m.read[:0:0]
 	for _, o := range m.read {
-		if o.First == e.First {
-			m.out[string(o.Event.Payload)] = true
-		} else {
+		if o.First != e.First {
 			kept = append(kept, o)
 		}
 	}
-	for _, l := range m.links { // parts that were not read yet went too
+	m.read = kept
+	for _, l := range m.links { // parts that were not read yet go too; after an error they may have gone or not
 		for _, b := range l.batches {
-			for i := range b.unitsOf(string(e.Event.Payload)) {
-				m.out[b.unitsOf(string(e.Event.Payload))[i]] = true
+			for _, p := range b.unitsOf(string(e.Event.Payload)) {
+				m.aside[p] = true
 			}
 		}
 	}
-	m.read = kept
 }
 
 // unitsOf are the payloads of the event that p belongs to.
@@ -274,7 +272,9 @@ func (m *model) verify() {
 		if err != nil {
 			m.t.Fatalf("letters: %v", err)
 		}
-		letters[string(l.Dead.Raw)] = true
+		for line := range strings.SplitSeq(string(l.Dead.Raw), "\n") { // parts that do not join are lines
+			letters[line] = true
+		}
 	}
 	missing := uint64(0)
 	for _, l := range m.links {
@@ -298,7 +298,7 @@ func (m *model) verify() {
 			want.Read += uint64(b.units + b.filtered + len(b.dead))
 			want.Filtered += uint64(b.filtered)
 			for _, p := range b.payloads {
-				if !waiting[p] && !m.out[p] {
+				if !waiting[p] && !m.out[p] && !(m.aside[p] && letters[p]) {
 					missing++
 					if !m.lossy && m.cfg.WhenFull[l.name] == queue.StopReading {
 						m.t.Fatalf("%q is lost (checkpoint %d); files %v", p, at, m.fs)
@@ -347,7 +347,12 @@ func (m *model) restart(how string) {
 }
 
 func newModel(t *rapid.T, cfg queue.Config, links ...string) *model {
-	m := &model{t: t, fs: newFakeFS(), cfg: cfg, payload: map[uint64]string{}, out: map[string]bool{}}
+	pick := func(what string, lo, hi int) int { return rapid.IntRange(lo, hi).Draw(t, what) }
+	return startModel(t, pick, cfg, links...)
+}
+
+func startModel(t interface{ Fatalf(string, ...any) }, pick func(string, int, int) int, cfg queue.Config, links ...string) *model {
+	m := &model{t: t, pick: pick, fs: newFakeFS(), cfg: cfg, payload: map[uint64]string{}, out: map[string]bool{}, aside: map[string]bool{}}
 	m.cfg.Path, m.cfg.Dead.Path = "/q", "/d"
 	m.cfg.Segment = 600
 	for _, name := range links {
@@ -358,33 +363,33 @@ func newModel(t *rapid.T, cfg queue.Config, links ...string) *model {
 }
 
 func (m *model) link() *modelLink {
-	return m.links[rapid.IntRange(0, len(m.links)-1).Draw(m.t, "link")]
+	return m.links[m.pick("link", 0, len(m.links)-1)]
 }
 
 func (m *model) actions() map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
 		"append":  func(*rapid.T) { m.append(m.link()) },
 		"append2": func(*rapid.T) { m.append(m.link()); m.append(m.link()) },
-		"next":    func(t *rapid.T) { m.readSome(rapid.IntRange(1, 12).Draw(t, "n")) },
-		"ack":     func(t *rapid.T) { m.ack(rapid.IntRange(1, 9).Draw(t, "n")) },
+		"next":    func(t *rapid.T) { m.readSome(m.pick("n", 1, 12)) },
+		"ack":     func(t *rapid.T) { m.ack(m.pick("n", 1, 9)) },
 		"drain":   func(*rapid.T) { m.readSome(1000); m.ack(1000) },
 		"aside":   func(*rapid.T) { m.setAside() },
-		"wait":    func(t *rapid.T) { time.Sleep(time.Duration(rapid.IntRange(50, 1500).Draw(t, "ms")) * time.Millisecond) },
+		"wait":    func(t *rapid.T) { time.Sleep(time.Duration(m.pick("ms", 50, 1500)) * time.Millisecond) },
 		"close":   func(*rapid.T) { m.restart("close") },
 		"kill":    func(*rapid.T) { m.restart("kill") },
 		"crash":   func(*rapid.T) { m.restart("crash") },
 		"crashAt": func(t *rapid.T) {
-			m.fs.cutAt = m.fs.ops + rapid.IntRange(1, 8).Draw(t, "ops")
+			m.fs.cutAt = m.fs.ops + m.pick("ops", 1, 8)
 			m.fs.failAt = 1 << 40 // errors are expected
 			for range 4 {
 				m.append(m.link())
 				m.readSome(3)
 				m.ack(2)
 			}
-			m.restart(rapid.SampledFrom([]string{"kill", "crash"}).Draw(t, "how"))
+			m.restart([]string{"kill", "crash"}[m.pick("how", 0, 1)])
 		},
 		"eio": func(t *rapid.T) {
-			m.fs.failAt = m.fs.ops + rapid.IntRange(1, 8).Draw(t, "ops")
+			m.fs.failAt = m.fs.ops + m.pick("ops", 1, 8)
 			for range 4 {
 				m.append(m.link())
 				m.readSome(3)
@@ -428,7 +433,7 @@ func TestModelFullDiskLosesNothing(t *testing.T) {
 		defer m.end()
 		actions := m.actions()
 		delete(actions, "crashAt") // the disk may be too full to start, which the next action shows
-		actions["full"] = func(t *rapid.T) { m.fs.setSize(m.fs.usedNow() + int64(rapid.IntRange(0, 3000).Draw(t, "free"))) }
+		actions["full"] = func(t *rapid.T) { m.fs.setSize(m.fs.usedNow() + int64(m.pick("free", 0, 3000))) }
 		actions["room"] = func(t *rapid.T) {
 			m.fs.setSize(0)
 			time.Sleep(5 * time.Second)
@@ -452,9 +457,9 @@ func TestModelDamageCostsOnlyWhatItHits(t *testing.T) {
 			m.lossy = true
 			files := m.fs.files(".log")
 			files = append(files, "/q/cursor")
-			name := rapid.SampledFrom(files).Draw(t, "file")
-			off := rapid.IntRange(0, m.fs.length(name)-1).Draw(t, "byte")
-			m.fs.flip(name, off, byte(rapid.IntRange(1, 255).Draw(t, "mask")))
+			name := files[m.pick("file", 0, len(files)-1)]
+			off := m.pick("byte", 0, m.fs.length(name)-1)
+			m.fs.flip(name, off, byte(m.pick("mask", 1, 255)))
 			m.open()
 			m.verify()
 		}

@@ -123,6 +123,14 @@ func (q *Queue) reclaim() error {
 			gone = append(gone, s)
 		}
 	}
+	if len(gone) > 0 && q.log.mustRoll {
+		// The last segment may have no state, and the ones that go have it.
+		if err := q.roll(); errors.Is(err, errNoRoom) {
+			gone = nil
+		} else if err != nil {
+			return err
+		}
+	}
 	if len(gone) > 0 {
 		if err := q.log.remove(gone); err != nil {
 			return err

@@ -25,6 +25,7 @@ type segment struct {
 	size    int64  // bytes that are durable
 	oldest  int64  // when its first and its last batch were stored, Unix nanoseconds; 0: it has none
 	newest  int64
+	stated  bool // it begins with its state
 	kept    bool // nothing in it may be dropped for want of room
 	records int  // of batches and letters
 }

@@ -27,7 +27,7 @@ func (d *folder) tail(fd *found, durable mark) (end int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if t.records == 0 && sure <= headersSize {
+		if t.whole == 0 && sure <= headersSize {
 			name := s.path(d.dir)
 			if t.zero || s.stream != 0 {
 				fd.junk = append(fd.junk, name)
@@ -66,6 +66,7 @@ func without(list []damage, s *segment) []damage {
 // A tailScan is what the end of a segment looks like.
 type tailScan struct {
 	records int
+	whole   int   // of them before cut
 	zero    bool  // nothing but zeros
 	cut     int64 // where a torn write begins; -1: none
 	end     int64 // behind the last record
@@ -98,7 +99,9 @@ func (d *folder) scanTail(s *segment, sure int64) (tailScan, error) {
 			t.end = before
 			break
 		}
-		t.records++
+		if t.records++; t.cut < 0 {
+			t.whole = t.records
+		}
 	}
 	if t.records == 0 {
 		t.zero, err = isZero(f, s.size)
