@@ -48,7 +48,7 @@ func (d *folder) full(n int) bool {
 // create writes a new segment that begins with state, durably, and makes it the one that append writes to. The caller
 // puts it into segs, locked.
 func (d *folder) create(state []byte) (*segment, error) {
-	s := &segment{header: header{index: d.index, base: d.next, stream: d.stream, machine: d.machine}, end: d.next}
+	s := &segment{header: header{index: d.index, base: d.next, stream: d.stream, machine: d.machine}, end: d.next, stated: true}
 	d.index++ // also if it fails: a name is not used twice
 	name := s.path(d.dir)
 	f, err := d.fs.Open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)

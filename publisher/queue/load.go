@@ -209,6 +209,8 @@ func (d *folder) open(s *segment, fd *found) error {
 	}
 	if ok {
 		s.header = h
+	} else {
+		s.flags = flagNoHeader
 	}
 	for _, off := range faults {
 		fd.headers = append(fd.headers, damage{seg: s, from: off, to: off + headerSize, why: "a damaged segment header"})

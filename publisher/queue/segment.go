@@ -39,8 +39,10 @@ type header struct {
 	machine uint64 // who wrote it; 0: not known
 }
 
-// flagCompacted says that batches were taken out of the segment.
-const flagCompacted = 1
+const (
+	flagCompacted = 1       // batches were taken out of the segment
+	flagNoHeader  = 1 << 31 // neither header is whole; never written
+)
 
 func (h *header) place() place { return place{h.stream, h.index} }
 

@@ -125,6 +125,19 @@ func isZero(f File, size int64) (bool, error) {
 	return true, nil
 }
 
+// repair writes the headers of a segment once more, one of which was damaged.
+func (d *folder) repair(s *segment) error {
+	f, err := d.fs.Open(s.path(d.dir), os.O_RDWR)
+	if err != nil {
+		return fmt.Errorf("repair header: %w", err)
+	}
+	err = write(f, s.encode(nil), 0)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("repair header of %s: %w", s.path(d.dir), err)
+	}
+	return nil
+}
+
 // mend makes the folder ready to be written after load. What the last write left in memory of the system is written once
 // more: had its sync failed, it would be read back now and still be lost in a power cut.
 func (d *folder) mend(fd *found) error {
@@ -141,6 +154,14 @@ func (d *folder) mend(fd *found) error {
 	}
 	if err := d.fs.SyncDir(d.dir); err != nil {
 		return fmt.Errorf("sync %s: %w", d.dir, err)
+	}
+	for _, g := range fd.headers {
+		if g.seg.flags&flagNoHeader != 0 {
+			continue // neither is whole
+		}
+		if err := d.repair(g.seg); err != nil {
+			return err
+		}
 	}
 	if len(d.segs) == 0 {
 		return nil
