@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -113,7 +115,10 @@ func BenchmarkPublisher(b *testing.B) {
 func BenchmarkBarePaho(b *testing.B) {
 	for _, wrapped := range []bool{true, false} {
 		b.Run(fmt.Sprintf("wire=%v", wrapped), func(b *testing.B) {
-			addr := sink(b)
+			addr := os.Getenv("BARE_SINK") // another process's, with payloads of BARE_BYTES
+			if addr == "" {
+				addr = sink(b)
+			}
 			o := mqtt.NewClientOptions().AddBroker("tcp://" + addr).SetClientID("a:legacy:bench").SetProtocolVersion(4).
 				SetCleanSession(true).SetAutoReconnect(false).SetStore(noStore{}).
 				SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
@@ -140,6 +145,9 @@ func BenchmarkBarePaho(b *testing.B) {
 			for i := range payloads {
 				ev := benchEvent(i)
 				payloads[i] = append(ev.Payload[:len(ev.Payload)-1], fmt.Sprintf(`,"id":"7f3c21d0-%d"}`, i)...)
+				if size, err := strconv.Atoi(os.Getenv("BARE_BYTES")); err == nil {
+					payloads[i] = append(payloads[i], make([]byte, size)...)[:size]
+				}
 			}
 			tokens := make(chan mqtt.Token, benchWindow)
 			done := make(chan error, 1)

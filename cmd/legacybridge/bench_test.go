@@ -60,8 +60,8 @@ func BenchmarkCSVToBroker(b *testing.B) {
 		size := s.bytes.Load() / benchRows
 
 		bare := newSink(b)
-		cmd := exec.Command(bareProgram(b), "-test.run=^$", "-test.bench=^BenchmarkBarePaho$", fmt.Sprintf("-test.benchtime=%dx", benchRows))
-		cmd.Env = append(os.Environ(), "BARE_SINK="+bare.addr(), fmt.Sprintf("BARE_BYTES=%d", size-int64(2+len(benchTopic)+2)), "BARE_TOPIC="+benchTopic)
+		cmd := exec.Command(bareProgram(b), "-test.run=^$", "-test.bench=^BenchmarkBarePaho$/^wire=true$", fmt.Sprintf("-test.benchtime=%dx", benchRows))
+		cmd.Env = append(os.Environ(), "BARE_SINK="+bare.addr(), fmt.Sprintf("BARE_BYTES=%d", size-int64(2+len(benchTopic)+2)))
 		paho := measure(b, cmd)
 		if got := bare.received.Load(); got < benchRows {
 			b.Fatalf("the sink received %d events of bare paho, want %d", got, benchRows)

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"legacybridge/adapters"
+	"legacybridge/config"
 	"legacybridge/publisher"
 )
 
@@ -17,10 +20,12 @@ type board struct {
 	mu       sync.Mutex
 	links    map[string]adapters.State
 	platform publisher.State
+	last     map[string]time.Time // reading of each device
+	quiet    map[string]bool      // devices that were said to be
 }
 
 func newBoard(log *slog.Logger) *board {
-	return &board{log: log, links: map[string]adapters.State{}}
+	return &board{log: log, links: map[string]adapters.State{}, last: map[string]time.Time{}, quiet: map[string]bool{}}
 }
 
 // link returns the Report function of one link.
@@ -61,6 +66,58 @@ func (b *board) say(link, device string, before, now adapters.Health, code, why 
 		b.log.Info("quiet", append(attrs, "err", why, "code", code)...)
 	default:
 		b.log.Warn(string(now), append(attrs, "err", why, "code", code)...)
+	}
+}
+
+// heard notes which devices a batch is from.
+func (b *board) heard(readings []adapters.Reading) {
+	now := time.Now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range readings {
+		if r := &readings[i]; r.Fault == nil && (i == 0 || r.Device != readings[i-1].Device) {
+			b.last[r.Device] = now
+		}
+	}
+}
+
+// listen says which devices are quiet: silent for longer than their stale. It returns when ctx is done.
+func (b *board) listen(ctx context.Context, links []config.Link) {
+	started := time.Now()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, link := range links {
+			for _, d := range link.Mapping.Devices {
+				b.look(link.Name, d.Name, link.Stale[d.Name], started)
+			}
+		}
+	}
+}
+
+func (b *board) look(link, device string, stale time.Duration, started time.Time) {
+	if stale == 0 {
+		return
+	}
+	b.mu.Lock()
+	last, ever := b.last[device]
+	if !ever {
+		last = started
+	}
+	silent := time.Since(last)
+	was, is := b.quiet[device], silent > stale
+	b.quiet[device] = is
+	b.mu.Unlock()
+	switch {
+	case is && !was:
+		b.log.Warn("quiet: no reading", "source", link, "device", device, "dur", silent.Round(time.Second))
+	case was && !is:
+		b.log.Info("reading again", "source", link, "device", device)
 	}
 }
 

@@ -84,6 +84,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	go s.board.listen(ctx, s.cfg.Links)
 	delivered := make(chan error, 1)
 	go func() { delivered <- pub.Run(deliver) }()
 	var reading sync.WaitGroup
@@ -161,6 +162,7 @@ func (s *site) wire(q *queue.Queue, gate *publisher.Gate, commit context.Context
 			return nil, fmt.Errorf("link %s: %w", link.Name, err)
 		}
 		put := func(_ context.Context, b adapters.Batch) error {
+			s.board.heard(b.Readings)
 			return q.Append(commit, link.Name, b.Checkpoint, gate.Admit(mapper.Map(time.Now(), b.Readings)))
 		}
 		lines = append(lines, &line{link.Name, adapters.Supervisor{

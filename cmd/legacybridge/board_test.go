@@ -1,0 +1,74 @@
+package main
+
+import (
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"legacybridge/adapters"
+	"legacybridge/config"
+	"legacybridge/mapping"
+)
+
+type lockedText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func TestSilentDeviceIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := &lockedText{}
+		b := newBoard(slog.New(newLineHandler(said, &slog.HandlerOptions{ReplaceAttr: tidy}, false)))
+		links := []config.Link{{Name: "bus", Stale: map[string]time.Duration{"meter": 30 * time.Second, "reader": 0},
+			Mapping: mapping.Config{Devices: []mapping.Device{{Name: "meter"}, {Name: "reader"}}}}}
+		go b.listen(t.Context(), links)
+		b.heard([]adapters.Reading{{Device: "meter"}})
+		count := func(text string) int { return strings.Count(said.String(), text) }
+
+		time.Sleep(29 * time.Second)
+		synctest.Wait()
+		if n := count("quiet"); n != 0 {
+			t.Fatalf("said quiet %d times within stale, want 0", n)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := count("quiet: no reading source=bus device=meter"); n != 1 {
+			t.Fatalf("said quiet %d times, want 1:\n%s", n, said.String())
+		}
+		b.heard([]adapters.Reading{{Device: "meter"}})
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := count("reading again"); n != 1 {
+			t.Fatalf("said reading again %d times, want 1", n)
+		}
+	})
+}
+
+func TestLogLineForTheJournal(t *testing.T) {
+	var said strings.Builder
+	log := slog.New(newLineHandler(&said, &slog.HandlerOptions{ReplaceAttr: tidy}, true)).With("source", "scale-a")
+	log.Warn("failing", "err", "port\nvanished", "code", "SER004")
+	if got, want := said.String(), "<4>failing source=scale-a err=\"port\\nvanished\" code=SER004\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	said.Reset()
+	log.Info("long", "err", strings.Repeat("x", 1000))
+	if n := len(said.String()); n > maxLogged+64 {
+		t.Errorf("a text from outside took %d bytes of the log, want at most %d", n, maxLogged+64)
+	}
+}
