@@ -16,7 +16,8 @@ type encoder struct {
 	rec       []byte
 	rows      []tally
 	templates []template
-	device    map[string]places
+	device    map[string]int32 // place of a device in rows, plus one
+	first     map[origin]int32 // first template of a device and id, plus one: a device may have many ids
 	which     []int32 // template of each event
 	lost      uint64  // events of a damaged record that the next record sets aside
 }
@@ -25,30 +26,30 @@ type encoder struct {
 type template struct {
 	event *mapping.Event
 	row   int32
-	next  int32 // further template of the device; 0: none
+	next  int32 // further template of its origin, plus one; 0: none
 }
 
-// places are where a device stands in rows and templates, each plus one.
-type places struct{ row, template int32 }
+type origin struct{ device, id string }
 
 // row is the place of a device in rows.
 func (e *encoder) row(device string) int32 {
-	p := e.device[device]
-	if p.row == 0 {
+	row := e.device[device]
+	if row == 0 {
 		e.rows = append(e.rows, tally{Device: device})
-		p.row = int32(len(e.rows))
-		e.device[device] = p
+		row = int32(len(e.rows))
+		e.device[device] = row
 	}
-	return p.row - 1
+	return row - 1
 }
 
 // tally fills rows with what an Append means for the ledger. What a mapper counted as read stands, so that an event lost
 // on the way would show; without a count of a device, its events and dead letters are what was read.
 func (e *encoder) tally(link string, out *mapping.Output) {
 	if e.device == nil {
-		e.device = make(map[string]places)
+		e.device, e.first = make(map[string]int32), make(map[origin]int32)
 	}
 	clear(e.device)
+	clear(e.first)
 	e.rows, e.templates, e.which = e.rows[:0], e.templates[:0], e.which[:0]
 	for i := range out.Counts {
 		c := &out.Counts[i]
@@ -85,16 +86,16 @@ func (e *encoder) template(ev *mapping.Event) int32 {
 	if n := len(e.which); n > 0 && alike(e.templates[e.which[n-1]].event, ev) {
 		return e.which[n-1]
 	}
-	p := e.device[ev.Device]
-	for t := p.template; t != 0; t = e.templates[t-1].next {
+	from := origin{ev.Device, ev.ID}
+	first := e.first[from]
+	for t := first; t != 0; t = e.templates[t-1].next {
 		if alike(e.templates[t-1].event, ev) {
 			return t - 1
 		}
 	}
-	row := e.row(ev.Device)
-	e.templates = append(e.templates, template{event: ev, row: row, next: p.template})
+	e.templates = append(e.templates, template{event: ev, row: e.row(ev.Device), next: first})
 	n := int32(len(e.templates))
-	e.device[ev.Device] = places{row: row + 1, template: n}
+	e.first[from] = n
 	return n - 1
 }
 
