@@ -11,6 +11,8 @@ import (
 
 // fill publishes while the window has room. full says that it stopped because the peer does not take more.
 func (d *drain) fill(now time.Time) (full bool, err error) {
+	d.s.wire.cork() // many small events leave in one system call
+	defer d.s.wire.uncork()
 	for d.hasty = false; len(d.flights) < d.cfg.Window && !d.hasty; {
 		if d.s.wire.full() {
 			return true, nil

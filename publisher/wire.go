@@ -15,7 +15,8 @@ const (
 	writePatience = 10 * time.Second // a peer that takes no byte for so long is gone
 	closePatience = time.Second      // for what is still to be sent at the end
 	readBuffer    = 32 << 10         // paho reads single bytes
-	unsentMark    = 128 << 10        // above it nothing more is published until the peer has taken some
+	corkMark      = 16 << 10
+	unsentMark    = 128 << 10 // above it nothing more is published until the peer has taken some
 )
 
 // errEnded is the end of a connection that we wanted. Its text must not be net.ErrClosed's: paho takes no notice of that.
@@ -67,6 +68,7 @@ type wire struct {
 	writing int    // bytes in the hands of the sender
 	spare   []byte // buffer to gather in next
 	closing bool
+	corked  bool
 	err     error
 
 	work chan struct{} // there is something to send, or the end; capacity 1
@@ -112,9 +114,26 @@ func (w *wire) Write(p []byte) (int, error) {
 		return 0, w.fail(fmt.Errorf("more than %d bytes wait for a server that takes none", w.most))
 	}
 	w.unsent = append(w.unsent, p...)
+	wait := w.corked && len(w.unsent) < corkMark
+	w.mu.Unlock()
+	if !wait {
+		poke(w.work)
+	}
+	return len(p), nil
+}
+
+// cork lets what is written gather until uncork, or until it is worth a system call.
+func (w *wire) cork() {
+	w.mu.Lock()
+	w.corked = true
+	w.mu.Unlock()
+}
+
+func (w *wire) uncork() {
+	w.mu.Lock()
+	w.corked = false
 	w.mu.Unlock()
 	poke(w.work)
-	return len(p), nil
 }
 
 // full says that the peer is behind: wait for room before publishing more.

@@ -18,8 +18,8 @@ type encoder struct {
 	templates []template
 	device    map[string]int32 // place of a device in rows, plus one
 	first     map[origin]int32 // first template of a device and id, plus one: a device may have many ids
-	which     []int32 // template of each event
-	lost      uint64  // events of a damaged record that the next record sets aside
+	which     []int32          // template of each event
+	lost      uint64           // events of a damaged record that the next record sets aside
 }
 
 // A template is what the events of one device and kind share.
