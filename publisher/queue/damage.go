@@ -44,7 +44,7 @@ func recall(d *folder, st cursorState, b *books, done *ranges) (found, error) {
 	if err != nil {
 		return fd, err
 	}
-	done.add(0, st.done.first)
+	done.add(0, max(st.done.first, 1)) // numbers begin at 1
 	done.union(st.done.above)
 	done.union(fd.gaps)
 	return fd, nil

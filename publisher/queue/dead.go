@@ -78,6 +78,7 @@ func (d *deadFolder) recall() (found, error) {
 	if err != nil {
 		return fd, err
 	}
+	d.done.add(0, 1) // numbers begin at 1
 	d.done.union(fd.gaps)
 	for _, g := range fd.damages {
 		d.done.add(g.lo, g.hi)

@@ -32,8 +32,8 @@ type model struct {
 	out     map[string]bool   // payloads that were acknowledged
 	aside   map[string]bool   // payloads that were to be set aside: they wait or are in a dead letter
 	lossy   bool              // bytes were damaged: sources may read again, and what is lost must be counted
-	said    uint64 // lost, as the queue said last
-	lost    uint64 // and before that was forgotten
+	said    uint64            // lost, as the queue said last
+	lost    uint64            // and before that was forgotten
 }
 
 type modelLink struct {
