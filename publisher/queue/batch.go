@@ -7,10 +7,6 @@ import (
 	"legacybridge/mapping"
 )
 
-// fixed is what precedes the rest of a batch's body: the number of its first event, written when it is committed, and
-// when it was appended.
-const fixed = 16
-
 // An encoder makes records of batches. It is kept for the next one, with its memory.
 type encoder struct {
 	rec       []byte

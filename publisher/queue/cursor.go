@@ -101,8 +101,8 @@ func (c *cursor) write() error {
 	binary.LittleEndian.PutUint64(b[16:], c.seq)
 	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b[12:], castagnoli))
 	n := len(b)
-	for len(b) < c.used[c.slot] { // nothing old stays behind it
-		b = append(b, 0)
+	if old := c.used[c.slot]; old > n { // nothing of it stays behind
+		b = append(b, make([]byte, old-n)...)
 	}
 	c.buf, c.used[c.slot] = b, n
 	if err := write(c.f, b, int64(c.slot)*slotSize); err != nil {

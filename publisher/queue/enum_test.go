@@ -73,20 +73,19 @@ func cutOnce(t *testing.T, steps map[byte]func(m *model), workload, part string,
 	c := &cutting{T: t, where: fmt.Sprintf("%s, %s kept, cut at %d", workload, part, at)}
 	m := startModel(c, pick, queue.Config{WhenFull: map[string]queue.WhenFull{}}, "a", "b")
 	defer m.end()
-	m.fs.failAt = 1 << 40 // errors are expected
-	m.fs.cutAt = m.fs.ops + at
+	m.fs.cutAfter(at)
 	for _, s := range []byte(workload) {
-		if m.fs.off {
+		if m.fs.isOff() {
 			break
 		}
-		before := m.fs.cutAt - m.fs.ops
+		_, _, left := m.fs.state()
 		steps[s](m)
-		if s == 'k' { // a new start counts from the beginning
-			m.fs.failAt, m.fs.cutAt = 1<<40, before
-		}
 		synctest.Wait()
+		if s == 'k' { // a new start counts from the beginning
+			m.fs.cutAfter(left)
+		}
 	}
-	if !m.fs.off {
+	if !m.fs.isOff() {
 		return true
 	}
 	*cuts++
@@ -96,13 +95,14 @@ func cutOnce(t *testing.T, steps map[byte]func(m *model), workload, part string,
 	// The start after it is cut too, wherever it changes something.
 	for again := 1; ; again++ {
 		c.where = fmt.Sprintf("%s, %s kept, cut at %d, the start after it at %d", workload, part, at, again)
-		m.fs.cutAt = again
+		m.fs.cutAfter(again)
 		m.cfg.FS = m.fs
 		q, err := queue.Open(m.cfg)
 		synctest.Wait()
-		if err == nil && !m.fs.off {
-			m.fs.cutAt = 0
+		if err == nil && !m.fs.isOff() {
+			m.fs.cutAfter(0)
 			m.q, m.r, m.read = q, q.NewReader(), nil
+			synctest.Wait()
 			break
 		}
 		if err != nil && !errors.Is(err, errCut) {
@@ -111,8 +111,8 @@ func cutOnce(t *testing.T, steps map[byte]func(m *model), workload, part string,
 		if err == nil {
 			_ = q.Close()
 		}
-		if m.fs.handles != 0 {
-			c.Fatalf("%d files are open after a start that failed", m.fs.handles)
+		if m.fs.leftOpen() != 0 {
+			c.Fatalf("%d files are open after a start that failed", m.fs.leftOpen())
 		}
 		*cuts++
 		m.fs.crash(func(n int) int { return pick("kept", 0, n-1) })

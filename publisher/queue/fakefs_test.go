@@ -33,6 +33,7 @@ type fakeFS struct {
 	cutAt   int   // the power goes before that one; 0: never
 	failAt  int   // a sync or write from that one on fails with EIO; 0: never
 	off     bool
+	trouble bool // something was cut or fails
 	handles int
 	mute    func(op, name string) bool // planted bugs: true: the call does nothing and says that it did
 }
@@ -77,6 +78,58 @@ func (f *fakeFS) eio(op, name string) error {
 		return &fs.PathError{Op: op, Path: name, Err: syscall.EIO}
 	}
 	return nil
+}
+
+// cutAfter lets the power go before the n-th change from now; 0: never. Errors are expected then.
+func (f *fakeFS) cutAfter(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cutAt, f.trouble = f.ops+n, true
+	if n == 0 {
+		f.cutAt = 0
+	}
+}
+
+// failAfter lets writes and syncs fail from the n-th change on; 0: never.
+func (f *fakeFS) failAfter(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.failAt, f.trouble = f.ops+n, true
+	if n == 0 {
+		f.failAt = 0
+	}
+}
+
+// state says whether errors are to be expected, whether the power is off, and how many changes are left before that.
+func (f *fakeFS) state() (trouble, off bool, left int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.trouble, f.off, f.cutAt - f.ops
+}
+
+func (f *fakeFS) isOff() bool {
+	_, off, _ := f.state()
+	return off
+}
+
+// expected says whether an error is no surprise.
+func (f *fakeFS) expected() bool {
+	trouble, _, _ := f.state()
+	return trouble
+}
+
+// leftOpen is how many files are open.
+func (f *fakeFS) leftOpen() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.handles
+}
+
+// changes is how many there were.
+func (f *fakeFS) changes() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ops
 }
 
 // crash takes away what was not durable, as choose decides: choose(n) is a number below n.
@@ -145,7 +198,7 @@ func (f *fakeFS) kill() {
 
 func (f *fakeFS) reboot() {
 	f.locks = map[string]bool{}
-	f.off, f.cutAt, f.failAt, f.ops = false, 0, 0, 0
+	f.off, f.trouble, f.cutAt, f.failAt, f.ops = false, false, 0, 0, 0
 }
 
 func sorted(m map[string]*inode) []string {

@@ -64,11 +64,6 @@ func (l *ledger) add(rows []tally) {
 	}
 }
 
-func (l *ledger) reset() {
-	clear(l.at)
-	l.rows = l.rows[:0]
-}
-
 // accounts closes the books: waiting is the events that wait, by device.
 func (l *ledger) accounts(waiting *ledger) []Account {
 	all := ledger{}

@@ -12,7 +12,11 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("QUEUE_WRITER"); dir != "" { // TestKilledWriterLosesNothing runs us as the writer
 		writeUntilKilled(dir)
 	}
-	// Four models of 600 sequences each; `-rapid.checks=N` for more.
-	_ = flag.Set("rapid.checks", "600")
+	// Sequences of each of the four models; `-rapid.checks=N` for more.
+	checks := "600"
+	if race {
+		checks = "45"
+	}
+	_ = flag.Set("rapid.checks", checks)
 	goleak.VerifyTestMain(m)
 }

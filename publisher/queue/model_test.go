@@ -59,6 +59,7 @@ func (m *model) open() {
 		m.t.Fatalf("open: %v; files %v", err, m.fs)
 	}
 	m.q, m.r, m.read = q, q.NewReader(), nil
+	synctest.Wait() // for what the committer does first
 }
 
 // shut ends the process: cleanly, killed, or with the power cut.
@@ -70,8 +71,8 @@ func (m *model) shut(how string) {
 		if err := m.q.Close(); err != nil {
 			m.t.Fatalf("close: %v", err)
 		}
-		if m.fs.handles != 0 {
-			m.t.Fatalf("%d files are open after Close", m.fs.handles)
+		if m.fs.leftOpen() != 0 {
+			m.t.Fatalf("%d files are open after Close", m.fs.leftOpen())
 		}
 	default:
 		m.fs.powerOff()
@@ -130,7 +131,7 @@ func (m *model) append(l *modelLink) {
 		if m.fs.size == 0 && m.cfg.MaxBytes > 1<<20 {
 			m.t.Fatalf("append waits although there is room: %+v", m.q.State())
 		}
-	case m.fs.failAt == 0:
+	case !m.fs.expected():
 		m.t.Fatalf("append: %v", err)
 	default:
 		l.failed = true
@@ -151,7 +152,7 @@ func (m *model) seen(e queue.Entry) {
 func (m *model) readSome(n int) {
 	for range n {
 		e, ok, err := m.r.Next()
-		if err != nil && m.fs.failAt == 0 {
+		if err != nil && !m.fs.expected() {
 			m.t.Fatalf("next: %v", err)
 		}
 		if !ok {
@@ -174,7 +175,7 @@ func (m *model) ack(n int) {
 		if err == nil {
 			m.out[string(e.Event.Payload)] = true
 			m.read = append(m.read[:i:i], m.read[i+1:]...)
-		} else if m.fs.failAt == 0 {
+		} else if !m.fs.expected() {
 			m.t.Fatalf("ack: %v", err)
 		}
 	}
@@ -186,7 +187,7 @@ func (m *model) setAside() {
 	}
 	e := m.read[0]
 	err := m.q.SetAside(e, "PLT009", "refused")
-	if err != nil && m.fs.failAt == 0 {
+	if err != nil && !m.fs.expected() {
 		m.t.Fatalf("set aside: %v", err)
 	}
 	kept := m.read[:0:0]
@@ -221,7 +222,6 @@ func (b *batch) unitsOf(p string) (list []string) {
 
 // verify compares all that the queue holds with all that it must.
 func (m *model) verify() {
-	synctest.Wait() // for what the committer does first
 	r := m.q.NewReader()
 	defer r.Close()
 	waiting := map[string]bool{}
@@ -387,8 +387,8 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"kill":    func(*rapid.T) { m.restart("kill") },
 		"crash":   func(*rapid.T) { m.restart("crash") },
 		"crashAt": func(t *rapid.T) {
-			m.fs.cutAt = m.fs.ops + m.pick("ops", 1, 8)
-			m.fs.failAt = 1 << 40 // errors are expected
+			synctest.Wait()
+			m.fs.cutAfter(m.pick("ops", 1, 8))
 			for range 4 {
 				m.append(m.link())
 				m.readSome(3)
@@ -397,7 +397,8 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			m.restart([]string{"kill", "crash"}[m.pick("how", 0, 1)])
 		},
 		"eio": func(t *rapid.T) {
-			m.fs.failAt = m.fs.ops + m.pick("ops", 1, 8)
+			synctest.Wait()
+			m.fs.failAfter(m.pick("ops", 1, 8))
 			for range 4 {
 				m.append(m.link())
 				m.readSome(3)

@@ -314,7 +314,7 @@ func TestFailedSyncIsNotTriedAgain(t *testing.T) {
 	r := q.NewReader()
 	defer r.Close()
 	e, _, _ := r.Next()
-	fs.failAt = fs.ops + 2 // the sync behind the write
+	fs.failAfter(2) // the sync behind the write
 	if err := q.Append(t.Context(), "a", []byte("2"), events("d", 1, 1)); err == nil {
 		t.Error("append after a failed sync: got no error")
 	}
@@ -322,8 +322,9 @@ func TestFailedSyncIsNotTriedAgain(t *testing.T) {
 	if q.Err() == nil || !strings.Contains(q.Err().Error(), "disk") {
 		t.Errorf("got %v, want what failed", q.Err())
 	}
-	fs.failAt = 0 // it would work now
-	ops := fs.ops
+	fs.failAfter(0) // it would work now
+	_ = q.Close()
+	ops := fs.changes()
 	if err := q.Append(t.Context(), "a", []byte("2"), events("d", 1, 1)); err == nil {
 		t.Error("append to a failed queue: got no error")
 	}
@@ -333,9 +334,8 @@ func TestFailedSyncIsNotTriedAgain(t *testing.T) {
 	if _, _, err := r.Next(); err == nil {
 		t.Error("next of a failed queue: got no error")
 	}
-	_ = q.Close()
-	if fs.ops != ops {
-		t.Errorf("%d more writes after a failed sync, want none", fs.ops-ops)
+	if fs.changes() != ops {
+		t.Errorf("%d more writes after a failed sync, want none", fs.changes()-ops)
 	}
 	q = open(t, queue.Config{Path: "/q", FS: fs})
 	if len(all(t, q)) == 0 || q.Checkpoint("a") == nil {
@@ -462,7 +462,7 @@ func TestDeadLettersAreStoredListedAndDropped(t *testing.T) {
 		}
 	}
 	_ = q.Close()
-	q = open(t, cfg)
+	open(t, cfg)
 	after := letters(t, cfg)
 	if len(after) != len(list)-1 {
 		t.Errorf("got %d letters after the drop, want %d", len(after), len(list)-1)

@@ -13,14 +13,13 @@ type Reader struct {
 	q    *Queue
 	more chan struct{}
 
-	seg   *segment // being read; nil: none yet
-	f     File
-	sc    scanner
-	next  uint64 // number that the next batch should begin with
-	ev    events
-	batch batch
-	skip  []span // numbers of the batch that do not wait
-	seen  uint64 // Queue.gone when skip was made
+	seg  *segment // being read; nil: none yet
+	f    File
+	sc   scanner
+	next uint64 // number that the next batch should begin with
+	ev   events
+	skip []span // numbers of the batch that do not wait
+	seen uint64 // Queue.gone when skip was made
 }
 
 // NewReader reads the durable events from the oldest unacknowledged on, passing over acknowledged ones.

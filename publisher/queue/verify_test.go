@@ -48,6 +48,9 @@ func TestVerifyFindsEveryFlippedByte(t *testing.T) {
 				if name == "/q/cursor" && off%(24<<10) > 200 && off%97 != 0 || name == "/q/reserve" && off%97 != 0 {
 					continue // nothing but zeros: samples will do
 				}
+				if race && off%8 != n%8 {
+					continue
+				}
 				mask := byte(1) << (off % 8)
 				fs.flip(name, off, mask)
 				rep, err := queue.Verify(cfg)
