@@ -10,8 +10,15 @@ import (
 
 // rules lets package mapping check what it will compile, and shows its findings at their place in the file.
 func (l *loader) rules(d *linkDef, cfg mapping.Config) {
-	_, err := mapping.New(cfg)
-	for _, e := range ruleErrors(err) {
+	// One device at a time: a compiled large link would be the most that this process ever holds.
+	var faults []*mapping.RuleError
+	for i := range cfg.Devices {
+		one := cfg
+		one.Devices = cfg.Devices[i : i+1]
+		_, err := mapping.New(one)
+		faults = append(faults, ruleErrors(err)...)
+	}
+	for _, e := range faults {
 		var dev *deviceDef
 		for _, c := range d.devices {
 			if c.name == e.Device {

@@ -136,18 +136,25 @@ func BenchmarkModbusPolling(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	meter.Units = units
 	go meter.Run(b.Context())
-	var body strings.Builder
-	fmt.Fprintf(&body, "[log]\nlevel = \"warn\"\n[links.bus]\nmodbus_tcp = %q\n", meter.Addr())
+	cells := make([]strings.Builder, 10) // one file for ten units, as a site has them
 	for u := 1; u <= units; u++ {
-		fmt.Fprintf(&body, "[devices.unit-%d]\ntype = \"meter\"\nlink = \"bus\"\nunit = %d\nevery = \"1s\"\n[devices.unit-%d.points]\n", u, u, u)
+		body := &cells[u%len(cells)]
+		fmt.Fprintf(body, "[devices.unit-%d]\ntype = \"meter\"\nlink = \"bus\"\nunit = %d\nevery = \"1s\"\n[devices.unit-%d.points]\n", u, u, u)
 		for r := range registers {
-			fmt.Fprintf(&body, "r%d = { holding = %d, type = \"u16\" }\n", r, r)
+			fmt.Fprintf(body, "r%d = { holding = %d, type = \"u16\" }\n", r, r)
 		}
 	}
 	for b.Loop() {
 		s := newSink(b)
-		cmd := exec.Command(program, "run", "-c", siteFile(b, s.addr(), body.String()), "--state", b.TempDir())
+		main := siteFile(b, s.addr(), fmt.Sprintf("[log]\nlevel = \"warn\"\n[links.bus]\nmodbus_tcp = %q\n", meter.Addr()))
+		for i := range cells {
+			if err := os.WriteFile(filepath.Join(filepath.Dir(main), fmt.Sprintf("cell-%d.toml", i)), []byte(cells[i].String()), 0o600); err != nil {
+				b.Fatal(err)
+			}
+		}
+		cmd := exec.Command(program, "run", "-c", main, "--state", b.TempDir())
 		var said strings.Builder
 		cmd.Stderr = &said
 		start := time.Now()

@@ -260,7 +260,7 @@ func siteFile(t testing.TB, broker, body string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "legacybridge.toml")
 	text := fmt.Sprintf(`schema = 1
-include = []
+include = ["cell-*.toml"]
 [site]
 name = "test"
 [platform]

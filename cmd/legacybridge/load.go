@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 // load reads the configuration for a command that needs it. Problems go to stderr, and those that would stop `run`, an
 // unreadable secret among them, end the command with code.
 func (g *globals) load(cmd *cobra.Command, code int) (*config.Config, error) {
+	debug.SetGCPercent(loadGCPercent)
 	cfg, problems := config.Load(g.config, g.options())
 	blocked := cfg == nil || slices.ContainsFunc(problems, func(p config.Problem) bool { return p.BlocksRun })
 	if len(problems) > 0 && (blocked || !g.quiet) {

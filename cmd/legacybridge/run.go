@@ -84,6 +84,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	settleMemory()
 	go s.board.listen(ctx, s.cfg.Links)
 	delivered := make(chan error, 1)
 	go func() { delivered <- pub.Run(deliver) }()
