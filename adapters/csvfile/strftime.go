@@ -152,10 +152,8 @@ func (w *wall) take(letter byte, t string) (rest string, ok bool) {
 	case 'z':
 		return w.zone(t)
 	default: // 's'
-		n := 0
-		rest, ok = digits(t, 1, 11, 0, 99_999_999_999, &n)
-		w.epoch, w.hasEpoch = int64(n), true
-		return rest, ok
+		w.hasEpoch = true
+		return digits(t, 1, 11, 0, 99_999_999_999, &w.epoch)
 	}
 }
 
@@ -212,10 +210,10 @@ func daysIn(month, year int) int {
 }
 
 // digits reads least to most digits.
-func digits(t string, least, most, lowest, highest int, into *int) (rest string, ok bool) {
-	n, i := 0, 0
+func digits[N int | int64](t string, least, most int, lowest, highest N, into *N) (rest string, ok bool) {
+	n, i := N(0), 0
 	for i < most && i < len(t) && '0' <= t[i] && t[i] <= '9' {
-		n = n*10 + int(t[i]-'0')
+		n = n*10 + N(t[i]-'0')
 		i++
 	}
 	*into = n

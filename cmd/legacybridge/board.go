@@ -127,14 +127,3 @@ func (b *board) setPlatform(s publisher.State) {
 	b.platform = s
 	b.mu.Unlock()
 }
-
-// snapshot returns a copy of the links' states and the platform's.
-func (b *board) snapshot() (map[string]adapters.State, publisher.State) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	links := make(map[string]adapters.State, len(b.links))
-	for name, s := range b.links {
-		links[name] = s
-	}
-	return links, b.platform
-}
