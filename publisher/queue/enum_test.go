@@ -89,6 +89,7 @@ func cutOnce(t *testing.T, steps map[byte]func(m *model), workload, part string,
 		return true
 	}
 	*cuts++
+	m.ended, m.undone = m.fs.endedAt(), 1100*time.Millisecond
 	_ = m.r.Close()
 	_ = m.q.Close()
 	m.fs.crash(func(n int) int { return pick("kept", 0, n-1) })

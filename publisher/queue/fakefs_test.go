@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"legacybridge/publisher/queue"
 )
@@ -32,8 +33,11 @@ type fakeFS struct {
 	ops     int   // that change something
 	cutAt   int   // the power goes before that one; 0: never
 	failAt  int   // a sync or write from that one on fails with EIO; 0: never
+	once    bool  // only that one does: a second sync would succeed, and have lost what the first had to write
+	short   bool  // a write for which there is no room comes back short, without an error
 	off     bool
-	trouble bool // something was cut or fails
+	trouble bool      // something was cut or fails
+	ended   time.Time // when the power went, or the disk failed first
 	handles int
 	mute    func(op, name string) bool // planted bugs: true: the call does nothing and says that it did
 }
@@ -68,13 +72,29 @@ func (f *fakeFS) op() error {
 	f.ops++
 	if f.cutAt > 0 && f.ops >= f.cutAt {
 		f.off = true
+		f.end()
 		return errCut
 	}
 	return nil
 }
 
+func (f *fakeFS) end() {
+	if f.ended.IsZero() {
+		f.ended = time.Now()
+	}
+}
+
+// endedAt is when the process could no longer write.
+func (f *fakeFS) endedAt() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.end()
+	return f.ended
+}
+
 func (f *fakeFS) eio(op, name string) error {
-	if f.failAt > 0 && f.ops >= f.failAt {
+	if f.failAt > 0 && (f.ops == f.failAt || f.ops > f.failAt && !f.once) {
+		f.end()
 		return &fs.PathError{Op: op, Path: name, Err: syscall.EIO}
 	}
 	return nil
@@ -90,11 +110,11 @@ func (f *fakeFS) cutAfter(n int) {
 	}
 }
 
-// failAfter lets writes and syncs fail from the n-th change on; 0: never.
-func (f *fakeFS) failAfter(n int) {
+// failAfter lets writes and syncs fail from the n-th change on, or only at that one; 0: never.
+func (f *fakeFS) failAfter(n int, once bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.failAt, f.trouble = f.ops+n, true
+	f.failAt, f.once, f.trouble = f.ops+n, once, true
 	if n == 0 {
 		f.failAt = 0
 	}
@@ -198,6 +218,7 @@ func (f *fakeFS) kill() {
 
 func (f *fakeFS) reboot() {
 	f.locks = map[string]bool{}
+	f.ended = time.Time{}
 	f.off, f.trouble, f.cutAt, f.failAt, f.ops = false, false, 0, 0, 0
 }
 
@@ -252,6 +273,12 @@ func (f *fakeFS) usedNow() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.used()
+}
+
+func (f *fakeFS) setShort(short bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.short = short
 }
 
 func (f *fakeFS) setSize(size int64) {
@@ -424,6 +451,9 @@ func (h *fakeFile) WriteAt(b []byte, off int64) (int, error) {
 		if free := h.f.size - h.f.used(); free < grow { // what fits is written
 			w.data = w.data[:max(0, int64(len(b))-grow+max(free, 0))]
 			h.apply(w)
+			if h.f.short {
+				return len(w.data), nil
+			}
 			return len(w.data), &fs.PathError{Op: "write", Path: h.name, Err: syscall.ENOSPC}
 		}
 	}

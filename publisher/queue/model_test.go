@@ -30,10 +30,13 @@ type model struct {
 	links   []*modelLink
 	payload map[uint64]string // of every number ever seen
 	out     map[string]bool   // payloads that were acknowledged
-	aside   map[string]bool   // payloads that were to be set aside: they wait or are in a dead letter
-	lossy   bool              // bytes were damaged: sources may read again, and what is lost must be counted
-	said    uint64            // lost, as the queue said last
-	lost    uint64            // and before that was forgotten
+	when    map[string]time.Time
+	ended   time.Time       // when the process ended last
+	undone  time.Duration   // acknowledgements of the time before that may be undone
+	aside   map[string]bool // payloads that were to be set aside: they wait or are in a dead letter
+	lossy   bool            // bytes were damaged: sources may read again, and what is lost must be counted
+	said    uint64          // lost, as the queue said last
+	lost    uint64          // and before that was forgotten
 }
 
 type modelLink struct {
@@ -66,8 +69,10 @@ func (m *model) open() {
 func (m *model) shut(how string) {
 	synctest.Wait()
 	_ = m.r.Close()
+	m.ended, m.undone = m.fs.endedAt(), 1100*time.Millisecond // a write of the cursor, and its sync
 	switch how {
 	case "close":
+		m.undone = 0
 		if err := m.q.Close(); err != nil {
 			m.t.Fatalf("close: %v", err)
 		}
@@ -78,6 +83,7 @@ func (m *model) shut(how string) {
 		m.fs.powerOff()
 		_ = m.q.Close() // its goroutine must end; it cannot write
 		if how == "kill" {
+			m.undone = 100 * time.Millisecond
 			m.fs.kill()
 		} else {
 			m.fs.crash(func(n int) int { return m.pick("kept", 0, n-1) })
@@ -174,6 +180,7 @@ func (m *model) ack(n int) {
 		synctest.Wait() // else the committer's next step were left to chance
 		if err == nil {
 			m.out[string(e.Event.Payload)] = true
+			m.when[string(e.Event.Payload)] = time.Now()
 			m.read = append(m.read[:i:i], m.read[i+1:]...)
 		} else if !m.fs.expected() {
 			m.t.Fatalf("ack: %v", err)
@@ -246,6 +253,10 @@ func (m *model) verify() {
 			m.t.Fatalf("%q is there twice", p)
 		}
 		waiting[p] = true
+		if at, acked := m.when[p]; acked && !m.lossy && !m.ended.IsZero() && m.ended.Sub(at) > m.undone {
+			m.t.Fatalf("%q comes again, acknowledged %v before the end", p, m.ended.Sub(at))
+		}
+		delete(m.when, p) // undone, if it was
 		if e.First != lastFirst {
 			units[e.Event.Device]++
 		}
@@ -360,7 +371,7 @@ func newModel(t *rapid.T, cfg queue.Config, links ...string) *model {
 }
 
 func startModel(t interface{ Fatalf(string, ...any) }, pick func(string, int, int) int, cfg queue.Config, links ...string) *model {
-	m := &model{t: t, pick: pick, fs: newFakeFS(), cfg: cfg, payload: map[uint64]string{}, out: map[string]bool{}, aside: map[string]bool{}}
+	m := &model{t: t, pick: pick, fs: newFakeFS(), cfg: cfg, payload: map[uint64]string{}, out: map[string]bool{}, when: map[string]time.Time{}, aside: map[string]bool{}}
 	m.cfg.Path, m.cfg.Dead.Path = "/q", "/d"
 	m.cfg.Segment = 600
 	for _, name := range links {
@@ -398,7 +409,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		},
 		"eio": func(t *rapid.T) {
 			synctest.Wait()
-			m.fs.failAfter(m.pick("ops", 1, 8))
+			m.fs.failAfter(m.pick("ops", 1, 8), m.pick("once", 0, 1) == 1)
 			for range 4 {
 				m.append(m.link())
 				m.readSome(3)
@@ -442,6 +453,7 @@ func TestModelFullDiskLosesNothing(t *testing.T) {
 		defer m.end()
 		actions := m.actions()
 		delete(actions, "crashAt") // the disk may be too full to start, which the next action shows
+		m.fs.setShort(m.pick("short", 0, 1) == 1)
 		actions["full"] = func(t *rapid.T) { m.fs.setSize(m.fs.usedNow() + int64(m.pick("free", 0, 3000))) }
 		actions["room"] = func(t *rapid.T) {
 			m.fs.setSize(0)

@@ -314,7 +314,7 @@ func TestFailedSyncIsNotTriedAgain(t *testing.T) {
 	r := q.NewReader()
 	defer r.Close()
 	e, _, _ := r.Next()
-	fs.failAfter(2) // the sync behind the write
+	fs.failAfter(2, true) // the sync behind the write
 	if err := q.Append(t.Context(), "a", []byte("2"), events("d", 1, 1)); err == nil {
 		t.Error("append after a failed sync: got no error")
 	}
@@ -322,7 +322,7 @@ func TestFailedSyncIsNotTriedAgain(t *testing.T) {
 	if q.Err() == nil || !strings.Contains(q.Err().Error(), "disk") {
 		t.Errorf("got %v, want what failed", q.Err())
 	}
-	fs.failAfter(0) // it would work now
+	fs.failAfter(0, true)
 	_ = q.Close()
 	ops := fs.changes()
 	if err := q.Append(t.Context(), "a", []byte("2"), events("d", 1, 1)); err == nil {
@@ -540,5 +540,63 @@ func TestAppendEndsWithItsContext(t *testing.T) {
 	}
 	if n := len(all(t, q)); n != 0 {
 		t.Errorf("got %d events, want none", n)
+	}
+}
+
+func TestLostCursorBringsBackWhatWasAcknowledgedAndNothingElse(t *testing.T) {
+	fs := newFakeFS()
+	cfg := queue.Config{Path: "/q", FS: fs, Segment: 600}
+	q := open(t, cfg)
+	mustAppend(t, q, "a", "1", events("d", 0, 4))
+	if err := q.SetAside(all(t, q)[1], "PLT009", "refused"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		mustAppend(t, q, "a", fmt.Sprint(i), events("d", 10+4*i, 4))
+	}
+	for _, e := range all(t, q)[3:] { // the record that took number 2 away goes, number 1 stays
+		if err := q.Ack(e.Number); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = q.Close()
+	fs.flip("/q/cursor", 30, 1)
+	fs.flip("/q/cursor", 24<<10+30, 1)
+	q = open(t, cfg)
+	for _, e := range all(t, q) {
+		if e.Number == 2 {
+			t.Error("the event that was set aside is back")
+		}
+	}
+	if got := all(t, q)[0].Number; got != 1 {
+		t.Errorf("the oldest is %d, want 1", got)
+	}
+}
+
+func TestSegmentWithoutStateDoesNotTakeOlderOnesAlong(t *testing.T) {
+	fs := newFakeFS()
+	cfg := queue.Config{Path: "/q", FS: fs, Segment: 600}
+	q := open(t, cfg)
+	mustAppend(t, q, "old", "position", events("o", 0, 1))
+	for i := range 3 {
+		mustAppend(t, q, "a", "1", events("d", 4*i, 4))
+	}
+	_ = q.Close()
+	files := fs.files(".log")
+	last := files[len(files)-1]
+	for off := 128; off < 400; off += 8 { // both copies of the state
+		fs.flip(last, off, 0xff)
+	}
+	for range 2 {
+		q = open(t, cfg)
+		if got := string(q.Checkpoint("old")); got != "position" {
+			t.Errorf("got checkpoint %q, want %q", got, "position")
+		}
+		for _, e := range all(t, q) {
+			if err := q.Ack(e.Number); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = q.Close()
 	}
 }
