@@ -55,13 +55,19 @@ func check(cmd *cobra.Command, g *globals, format string, deny bool) error {
 // summary is the last part of a good answer: what was read, and the next command.
 func summary(cmd *cobra.Command, g *globals, cfg *config.Config) {
 	out := cmd.OutOrStdout()
-	devices, events := 0, 0
-	for _, link := range cfg.Links {
-		devices += len(link.Mapping.Devices)
-		for _, d := range link.Mapping.Devices {
-			events += len(d.Events)
-		}
+	sum := cfg.Summary()
+	fmt.Fprintf(out, "✓ read %-28s %s, %s, %s\n", plural(sum.Files, "file"), plural(sum.Links, "link"), plural(sum.Devices, "device"), plural(sum.Events, "event"))
+	if len(sum.Payloads) > 0 {
+		largest := slices.MaxFunc(sum.Payloads, func(a, b config.Payload) int { return a.Bytes*a.Batch - b.Bytes*b.Batch })
+		fmt.Fprintf(out, "✓ payload estimates                 largest: %s/%s, about %d bytes of %d\n", largest.Device, largest.Event,
+			largest.Bytes*largest.Batch, cfg.Platform.MaxPayload)
 	}
-	fmt.Fprintf(out, "✓ read %d files                    %d links, %d devices, %d events\n", len(cfg.Files), len(cfg.Links), devices, events)
 	fmt.Fprintf(out, "Configuration is usable.  next:  legacybridge run --dry-run -c %s\n", g.config)
+}
+
+func plural(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

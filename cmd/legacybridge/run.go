@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
+	"syscall"
 	"time"
 
 	"legacybridge/adapters"
@@ -65,6 +67,7 @@ func (s *site) run(ctx context.Context) (err error) {
 		defer func() { stop(); served.Wait() }() // after the publisher has gone
 		useLocal(&platform, plat)
 	}
+	platform.Build = version
 	platform.Log, platform.Report = s.log.With("source", "platform"), s.board.setPlatform
 	gate := publisher.NewGate(platform)
 	pub, err := publisher.New(platform, q)
@@ -217,6 +220,10 @@ func openError(err error) error {
 	switch {
 	case errors.Is(err, queue.ErrBusy), errors.Is(err, localplatform.ErrBusy):
 		return exit(exitRefused, fmt.Errorf("%w: is legacybridge already running? Stop it first, or name another folder with --state", err))
+	case errors.Is(err, syscall.EADDRINUSE):
+		return exit(exitRefused, fmt.Errorf("%w: is legacybridge already running? Stop what listens there, or change local.listen", err))
+	case errors.Is(err, fs.ErrPermission):
+		return exit(exitRefused, fmt.Errorf("%w: name a folder that this user may write to with --state DIR", err))
 	default:
 		return exit(exitDisk, err)
 	}
