@@ -208,8 +208,8 @@ func (q *Queue) lostIn(s *segment) ([]tally, error) {
 	}
 	var lost []tally
 	for _, t := range after.ledger.rows {
-		all := *q.books.ledger.row(t.Device)
-		n := min(t.Queued-min(sum.queued(t.Device), t.Queued), all.Queued-min(all.Gone+waiting.queued(t.Device), all.Queued))
+		all := q.books.ledger.get(t.Device)
+		n := min(t.Queued-min(sum.get(t.Device).Queued, t.Queued), all.Queued-min(all.Gone+waiting.get(t.Device).Queued, all.Queued))
 		if n > 0 {
 			lost = append(lost, tally{Device: t.Device, Dead: n, Gone: n})
 		}

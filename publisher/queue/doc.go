@@ -60,8 +60,8 @@
 // Ledger rows: uvarint count; of each text device and uvarint read, filtered, absent, dead, dropped, queued, gone. Spans:
 // uvarint count; of each uvarint distance from the one before and uvarint length.
 //
-// Dead letter: number (8); time stored (8); text link, device, event, code, why, origin; time as above; byte form; uvarint
-// units; text raw, head; 0, or 1, template, uvarint part and parts, and time of the event that it was. Dead letters
+// Dead letter: number (8); time stored (8); text link, device, event, code, why, origin; time as above; byte form; byte 1
+// if the end of raw was cut off; uvarint units; text raw, head; 0, or 1, template, uvarint part and parts, and time of the event that it was. Dead letters
 // dropped: next number (8); time (8); uvarint of them gone with age or size; spans.
 //
 // The cursor has two slots of 24 KiB, zero behind what is used: "lbcursor"; CRC32C (4) of the rest; length (4); sequence (8);

@@ -22,7 +22,7 @@ func (q *Queue) dropOldest(need int64, alone bool) (bool, error) {
 			return false, err
 		}
 		if n == 0 {
-			s.kept = s != q.log.last()
+			q.keep(s)
 			i++
 			continue
 		}
@@ -56,6 +56,13 @@ func (q *Queue) dropOldest(need int64, alone bool) (bool, error) {
 	return false, nil
 }
 
+// keep notes that a segment that does not grow any more has nothing to be dropped.
+func (q *Queue) keep(s *segment) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s.kept = s != q.log.last()
+}
+
 // shrink takes out of a segment what does not wait, if that is worth the writing. What stays there is kept.
 func (q *Queue) shrink(s *segment) error {
 	q.ackMu.Lock()
@@ -69,7 +76,7 @@ func (q *Queue) shrink(s *segment) error {
 	})
 	switch {
 	case errors.Is(err, errNoRoom):
-		s.kept = true
+		q.keep(s)
 		return nil
 	case err != nil:
 		return err

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -21,23 +20,29 @@ const sayPeriod = time.Minute
 // hold keeps requests until there is room.
 func (q *Queue) hold(list ...*request) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	for _, r := range list {
 		q.taken[r.slot] = nil
 		q.held = append(q.held, r)
-		if q.full == roomy {
-			q.full, q.fullAt = queueFull, time.Now()
-			q.say(fmt.Sprintf("queue is full (%d MiB), waiting", q.cfg.MaxBytes>>20), "source", r.link)
-		}
+	}
+	full := len(list) > 0 && q.full == roomy
+	if full {
+		q.full, q.fullAt = queueFull, time.Now()
+	}
+	q.mu.Unlock()
+	if full {
+		q.say("queue is full, waiting", "bytes", q.cfg.MaxBytes, "source", list[0].link)
 	}
 }
 
 // notFull ends the state of a full queue.
 func (q *Queue) notFull() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.full == queueFull {
+	was := q.full == queueFull
+	if was {
 		q.full = roomy
+	}
+	q.mu.Unlock()
+	if was {
 		q.cfg.Log.Info("queue has room again", "dur", time.Since(q.fullAt))
 	}
 }
@@ -59,11 +64,14 @@ func (q *Queue) isDiskFull() bool {
 // enterDiskFull gives the reserve up to what must be written now. No event is stored until it can be taken back.
 func (q *Queue) enterDiskFull() error {
 	q.mu.Lock()
-	if q.full != diskFull {
+	entered := q.full != diskFull
+	if entered {
 		q.full, q.fullAt = diskFull, time.Now()
-		q.say("disk is full: nothing is read in until it has room", "file", q.cfg.Path)
 	}
 	q.mu.Unlock()
+	if entered {
+		q.say("disk is full: no event is stored until it has room", "file", q.cfg.Path)
+	}
 	q.probed = time.Now()
 	return q.reserve.give()
 }
@@ -108,9 +116,14 @@ func (q *Queue) dropping(n int) {
 // sayDrops logs what was dropped, the first at once and then summed up.
 func (q *Queue) sayDrops(now time.Time) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.unsaid > 0 && now.Sub(q.dropSaid) >= sayPeriod {
-		q.cfg.Log.Warn("events were dropped: the queue or the disk is full", "n", q.unsaid)
+	n := q.unsaid
+	if n > 0 && now.Sub(q.dropSaid) >= sayPeriod {
 		q.dropSaid, q.unsaid = now, 0
+	} else {
+		n = 0
+	}
+	q.mu.Unlock()
+	if n > 0 {
+		q.cfg.Log.Warn("events were dropped: the queue or the disk is full", "n", n)
 	}
 }

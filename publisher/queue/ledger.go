@@ -73,7 +73,7 @@ func (l *ledger) accounts(waiting *ledger) []Account {
 	}
 	list := make([]Account, 0, len(all.rows))
 	for _, t := range all.rows {
-		w := waiting.queued(t.Device)
+		w := waiting.get(t.Device).Queued
 		a := Account{Device: t.Device, Read: t.Read, Filtered: t.Filtered, Absent: t.Absent, Dead: t.Dead, Dropped: t.Dropped, Waiting: w}
 		if gone := t.Gone + w; t.Queued >= gone {
 			a.Delivered = t.Queued - gone
@@ -94,11 +94,11 @@ func (l *ledger) accounts(waiting *ledger) []Account {
 	return list
 }
 
-func (l *ledger) queued(device string) uint64 {
+func (l *ledger) get(device string) tally {
 	if i, ok := l.at[device]; ok {
-		return l.rows[i].Queued
+		return l.rows[i]
 	}
-	return 0
+	return tally{Device: device}
 }
 
 func putRows(b []byte, rows []tally) []byte {

@@ -14,6 +14,7 @@ type Letter struct {
 	Number uint64 // rising, never used twice
 	Stored time.Time
 	Bytes  int64 // on disk
+	Cut    bool  // the end of the record is missing: it must not be replayed
 	Dead   mapping.Dead
 }
 
@@ -21,10 +22,10 @@ type Letter struct {
 // take is cut, and the letter says so.
 func putLetter(b []byte, now time.Time, link string, d *mapping.Dead, maxBytes int64) []byte {
 	start := len(b)
-	raw, head, why := d.Raw, d.Head, d.Why
+	raw, head, why, of, cut := d.Raw, d.Head, d.Why, d.Of, byte(0)
 	if most := int(min(maxBytes/4, maxBody/2)); len(raw)+len(head) > most {
 		why = fmt.Sprintf("%s (of %d bytes the first %d are kept)", why, len(raw), min(len(raw), most))
-		raw, head = raw[:min(len(raw), most)], nil
+		raw, head, of, cut = raw[:min(len(raw), most)], nil, nil, 1
 	}
 	b = append(b, make([]byte, frameHead+8)...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(now.UnixNano()))
@@ -32,17 +33,17 @@ func putLetter(b []byte, now time.Time, link string, d *mapping.Dead, maxBytes i
 		b = putString(b, s)
 	}
 	b, _ = putTime(b, d.Time, now.Unix())
-	b = append(b, byte(d.Form))
+	b = append(b, byte(d.Form), cut)
 	b = binary.AppendUvarint(b, uint64(max(d.Units, 1)))
 	b = putBytes(b, raw)
 	b = putBytes(b, head)
-	if d.Of == nil {
+	if of == nil {
 		b = append(b, 0)
 	} else {
-		b = putTemplate(append(b, 1), d.Of)
-		b = binary.AppendUvarint(b, uint64(d.Of.Part))
-		b = binary.AppendUvarint(b, uint64(d.Of.Parts))
-		b, _ = putTime(b, d.Of.Time, now.Unix())
+		b = putTemplate(append(b, 1), of)
+		b = binary.AppendUvarint(b, uint64(of.Part))
+		b = binary.AppendUvarint(b, uint64(of.Parts))
+		b, _ = putTime(b, of.Time, now.Unix())
 	}
 	return finish(b, start, kindLetter)
 }
@@ -59,7 +60,7 @@ func parseLetter(body []byte) (Letter, error) {
 	}
 	sec := l.Stored.Unix()
 	d.Time, _ = p.time(sec)
-	d.Form = mapping.RawForm(p.byte())
+	d.Form, l.Cut = mapping.RawForm(p.byte()), p.byte() != 0
 	d.Units = int(min(p.uvarint(), 1<<30))
 	d.Raw, d.Head = bytes.Clone(p.bytes()), bytes.Clone(p.bytes())
 	if p.byte() != 0 {

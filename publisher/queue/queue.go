@@ -110,6 +110,9 @@ func Open(cfg Config) (*Queue, error) {
 
 func (q *Queue) open() error {
 	cfg := &q.cfg
+	if filepath.Clean(cfg.Path) == filepath.Clean(cfg.Dead.Path) {
+		return fmt.Errorf("queue and dead letters cannot share the folder %s: give them two", cfg.Path)
+	}
 	for _, dir := range []string{cfg.Path, cfg.Dead.Path} {
 		if err := cfg.FS.MkdirAll(dir); err != nil {
 			return err

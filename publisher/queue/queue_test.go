@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -584,10 +585,10 @@ func TestSegmentWithoutStateDoesNotTakeOlderOnesAlong(t *testing.T) {
 	_ = q.Close()
 	files := fs.files(".log")
 	last := files[len(files)-1]
-	for off := 128; off < 400; off += 8 { // both copies of the state
-		fs.flip(last, off, 0xff)
-	}
-	for range 2 {
+	state := int(binary.LittleEndian.Uint32(fs.names[last].data[128+8:])) // without its head
+	fs.flip(last, 128+20, 0xff)
+	fs.flip(last, 128+16+(state+7)/8*8+20, 0xff) // the copy
+	for range 3 {
 		q = open(t, cfg)
 		if got := string(q.Checkpoint("old")); got != "position" {
 			t.Errorf("got checkpoint %q, want %q", got, "position")

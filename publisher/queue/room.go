@@ -5,13 +5,14 @@ import (
 	"math"
 )
 
-// admit holds those requests for which there is no room and makes room for others, as their links want it. What brings
-// neither events nor dead letters is always admitted: checkpoints and counts must not wait for the platform.
+// admit holds those requests for which there is no room and makes room for others, as their links want it. What brings no
+// events waits for no room: dead letters, checkpoints and counts must not depend on the platform; on a full disk dead
+// letters do wait.
 func (q *Queue) admit(work []*request) (ready []*request, err error) {
 	planned := int64(0) // bytes of ready
 	stopped := false    // a link waits: those behind it that would wait too do not overtake it
 	for _, r := range work {
-		if r.urgent || r.events == 0 && r.count == 0 {
+		if r.urgent || r.events == 0 && (r.count == 0 || !q.isDiskFull()) {
 			ready = append(ready, r)
 			continue
 		}
@@ -28,7 +29,7 @@ func (q *Queue) admit(work []*request) (ready []*request, err error) {
 				return nil, err
 			}
 		}
-		if !ok && policy != StopReading && r.count == 0 {
+		if !ok && policy != StopReading && (r.count == 0 || !q.isDiskFull()) {
 			q.dropping(r.slim())
 			ok = true
 		}
