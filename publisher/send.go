@@ -71,11 +71,10 @@ func (d *drain) read(now time.Time) error {
 	if e.Number == d.witness {
 		return nil // sent already
 	}
-	code, why := d.unsendable(&e)
-	if code != "" {
+	topic := d.topicOf(&e)
+	if code, why := d.unsendable(&e, topic); code != "" {
 		return d.aside(e, code, why)
 	}
-	topic := d.topicOf(&e)
 	if d.breaker.topics != nil {
 		if d.breaker.wantsWitness(topic) && !d.asked {
 			d.asked = true
@@ -174,7 +173,8 @@ func (d *drain) findWitness(after uint64) (*queue.Entry, error) {
 		if e.Number <= after || e.Event.QoS == 0 || e.Event.Part != 0 || e.Event.Batch.Max > 0 {
 			continue
 		}
-		if code, _ := d.unsendable(&e); code == "" && d.breaker.topics[d.topicOf(&e)] == nil {
+		topic := d.topicOf(&e)
+		if code, _ := d.unsendable(&e, topic); code == "" && d.breaker.topics[topic] == nil {
 			return &e, nil
 		}
 	}
@@ -182,14 +182,14 @@ func (d *drain) findWitness(after uint64) (*queue.Entry, error) {
 }
 
 // unsendable says why an event that is in the queue is not sent: it came past the gate, or was queued under other limits.
-func (d *drain) unsendable(e *queue.Entry) (code, why string) {
-	if len(d.topicOf(e)) == 0 {
+func (d *drain) unsendable(e *queue.Entry, topic string) (code, why string) {
+	if topic == "" {
 		return codeBadTopic, d.topic.check(&e.Event, "")
 	}
 	if why := badPayload(&e.Event); why != "" {
 		return codeBadPayload, why
 	}
-	if size, most := alone(&e.Event), room(d.cfg.MaxPayload, len(d.topicOf(e))); size > most {
+	if size, most := alone(&e.Event), room(d.cfg.MaxPayload, len(topic)); size > most {
 		return codeTooLarge, fmt.Sprintf("%d bytes > %d that the platform takes", size, most)
 	}
 	return "", ""

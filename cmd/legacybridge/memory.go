@@ -10,8 +10,8 @@ import (
 const (
 	loadGCPercent  = 10
 	smallHeap      = 8 << 20
-	smallGCPercent = 100
-	largeGCPercent = 50 // a large site on a small box
+	smallGCPercent = 300 // garbage is what publishing makes most of; it is still some 20 MiB
+	largeGCPercent = 50  // a large site on a small box
 )
 
 // settleMemory gives back what reading the configuration took.
