@@ -3,8 +3,12 @@ package main_test
 import (
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +90,30 @@ func TestImportsFollowTheTable(t *testing.T) {
 				t.Errorf("%s imports %s: the table allows %v", name, ours, allowed)
 			}
 		}
+	}
+}
+
+// TestOneFileOpensTheDoorToPaho holds the narrowest door: everything about the client library is in one file.
+func TestOneFileOpensTheDoorToPaho(t *testing.T) {
+	files, err := filepath.Glob("../../publisher/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files of publisher (%v)", err)
+	}
+	var found []string
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(f.Imports, func(s *ast.ImportSpec) bool { return strings.Contains(s.Path.Value, "paho") }) {
+			found = append(found, filepath.Base(file))
+		}
+	}
+	if !slices.Equal(found, []string{"session.go"}) {
+		t.Errorf("%v import paho, want session.go alone", found)
 	}
 }
 
