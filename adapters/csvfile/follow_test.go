@@ -219,23 +219,6 @@ func TestWithoutFollowTheEndIsTheEnd(t *testing.T) {
 	wantLines(t, r.lines(), "1|a")
 }
 
-func TestLockedFileIsTriedAgain(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("left out: root may read everything")
-	}
-	file := temp(t, "LOG.csv")
-	write(t, file, kilnHead+"1;a\n")
-	if err := os.Chmod(file, 0); err != nil {
-		t.Fatal(err)
-	}
-	r := start(t, kiln(file), nil)
-	r.until("the first look", func() bool { return r.stored != nil })
-	if err := os.Chmod(file, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	r.want("1|a")
-}
-
 func TestGarbledFileIsSaid(t *testing.T) {
 	file := temp(t, "LOG.csv")
 	write(t, file, kilnHead+strings.Repeat("1,a\n", 30))

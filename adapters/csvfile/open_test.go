@@ -79,6 +79,28 @@ func TestFileThatCannotBeOpenedHoldsUpTheOthersForAMinute(t *testing.T) {
 	}
 }
 
+func TestLockedFileIsTriedAgain(t *testing.T) {
+	f, dir := testFollower(t)
+	file := filepath.Join(dir, "LOG1")
+	if err := os.Mkdir(file, 0o755); err != nil { // what cannot be opened even by root
+		t.Fatal(err)
+	}
+	f.waiting = []match{{name: file}}
+	if err := f.openNext(); err != nil || f.cur != nil || len(f.waiting) != 1 {
+		t.Fatalf("got file %v, %v, %d waiting; want to wait", f.cur, err, len(f.waiting))
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, kilnHead)
+	if err := f.look(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.openNext(); err != nil || f.cur == nil || f.cur.name != file {
+		t.Fatalf("got file %v, %v, want %s once it can be opened", f.cur, err, file)
+	}
+}
+
 func FuzzCheckpoint(f *testing.F) {
 	b := bookmark{id: 7, head: []byte("n;text"), files: map[fileID]*known{9: {position: position{offset: 3}, stamp: 1}}}
 	b.cur = known{name: "/x", position: position{offset: 300, line: 4, mark: markLE, headed: true, other: []byte("o"), cut: true, mute: 5, prints: prints{1, 2}}}
