@@ -1,0 +1,166 @@
+package queue_test
+
+import (
+	"bytes"
+	"io"
+	"io/fs"
+	"syscall"
+)
+
+type inode struct {
+	data    []byte
+	durable []byte
+	writes  []fakeWrite // since the last sync
+}
+
+type fakeWrite struct {
+	off  int64
+	data []byte
+	size int64 // of a truncate; -1: a write
+}
+
+func (w fakeWrite) apply(data []byte) []byte {
+	if w.size >= 0 {
+		return resize(data, w.size)
+	}
+	if end := w.off + int64(len(w.data)); end > int64(len(data)) {
+		data = resize(data, end)
+	}
+	copy(data[w.off:], w.data)
+	return data
+}
+
+func resize(data []byte, size int64) []byte {
+	if size <= int64(len(data)) {
+		return data[:size]
+	}
+	return append(data, make([]byte, size-int64(len(data)))...)
+}
+
+// A fakeFile is an open file of a fakeFS.
+type fakeFile struct {
+	f      *fakeFS
+	node   *inode
+	name   string
+	closed bool
+}
+
+func (h *fakeFile) ReadAt(b []byte, off int64) (int, error) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if h.f.off {
+		return 0, errCut
+	}
+	if h.closed {
+		return 0, fs.ErrClosed
+	}
+	if off >= int64(len(h.node.data)) {
+		return 0, io.EOF
+	}
+	n := copy(b, h.node.data[off:])
+	if n < len(b) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (h *fakeFile) WriteAt(b []byte, off int64) (int, error) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if h.closed {
+		return 0, fs.ErrClosed
+	}
+	if h.f.off {
+		return 0, errCut
+	}
+	w := fakeWrite{off: off, data: bytes.Clone(b), size: -1}
+	if err := h.f.op(); err != nil { // the write may have begun
+		h.apply(w)
+		return 0, err
+	}
+	if err := h.f.eio("write", h.name); err != nil {
+		return 0, err
+	}
+	if grow := off + int64(len(b)) - int64(len(h.node.data)); h.f.size > 0 && grow > 0 {
+		if free := h.f.size - h.f.used(); free < grow { // what fits is written
+			w.data = w.data[:max(0, int64(len(b))-grow+max(free, 0))]
+			h.apply(w)
+			if h.f.short {
+				return len(w.data), nil
+			}
+			return len(w.data), &fs.PathError{Op: "write", Path: h.name, Err: syscall.ENOSPC}
+		}
+	}
+	h.apply(w)
+	return len(b), nil
+}
+
+func (h *fakeFile) apply(w fakeWrite) {
+	h.node.data = w.apply(h.node.data)
+	h.node.writes = append(h.node.writes, w)
+}
+
+func (h *fakeFile) Truncate(size int64) error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if err := h.f.op(); err != nil {
+		return err
+	}
+	h.apply(fakeWrite{size: size})
+	return nil
+}
+
+func (h *fakeFile) Allocate(size int64) error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if err := h.f.op(); err != nil {
+		return err
+	}
+	if grow := size - int64(len(h.node.data)); h.f.size > 0 && grow > h.f.size-h.f.used() {
+		return &fs.PathError{Op: "fallocate", Path: h.name, Err: syscall.ENOSPC}
+	}
+	h.apply(fakeWrite{size: size})
+	return nil
+}
+
+// Sync makes all of the file durable. One that fails leaves it in the memory of the system only, where a second one
+// finds nothing to write: it would succeed.
+func (h *fakeFile) Sync() error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if err := h.f.op(); err != nil {
+		return err
+	}
+	if h.f.mute != nil && h.f.mute("sync", h.name) {
+		return nil
+	}
+	if err := h.f.eio("sync", h.name); err != nil {
+		h.node.writes = nil
+		return err
+	}
+	if len(h.node.writes) > 0 {
+		// Only what was written is: not what a failed sync has lost.
+		for _, w := range h.node.writes {
+			h.node.durable = w.apply(h.node.durable)
+		}
+		h.node.writes = nil
+	}
+	return nil
+}
+
+func (h *fakeFile) Size() (int64, error) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	return int64(len(h.node.data)), nil
+}
+
+func (h *fakeFile) Close() error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if h.closed {
+		return fs.ErrClosed
+	}
+	h.closed = true
+	h.f.handles--
+	return nil
+}
