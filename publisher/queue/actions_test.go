@@ -82,6 +82,7 @@ func TestModelFullDiskLosesNothing(t *testing.T) {
 		defer m.end()
 		actions := m.actions()
 		delete(actions, "crashAt") // the disk may be too full to start, which the next action shows
+		m.tight = true
 		m.fs.setShort(m.pick("short", 0, 1) == 1)
 		actions["full"] = func(t *rapid.T) { m.fs.setSize(m.fs.usedNow() + int64(m.pick("free", 0, 3000))) }
 		actions["room"] = func(t *rapid.T) {

@@ -14,6 +14,7 @@ const groupEvents = 64
 
 // A request is what one caller wants on disk. It is in pending or held, or the committer's, until it is answered.
 type request struct {
+	ctx        context.Context // of the caller, who waits: it may end while the committer has the request
 	enc        encoder
 	link       string
 	checkpoint []byte // nil: none
@@ -45,7 +46,7 @@ func (q *Queue) free(r *request) {
 		return
 	}
 	clear(r.enc.templates) // the events are the caller's
-	r.link, r.checkpoint, r.events, r.count = "", nil, 0, 0
+	r.ctx, r.link, r.checkpoint, r.events, r.count = nil, "", nil, 0, 0
 	r.letters, r.drop, r.gone, r.urgent = r.letters[:0], nil, nil, false
 	q.requests.Put(r)
 }
@@ -95,6 +96,7 @@ func (q *Queue) countLater(now time.Time, rows []tally) error {
 // submit hands r to the committer and waits for the answer. What is being written when ctx ends is waited for: it is
 // known only then whether it is on disk.
 func (q *Queue) submit(ctx context.Context, r *request) error {
+	r.ctx = ctx
 	q.mu.Lock()
 	if q.err != nil || q.closing {
 		err := q.err

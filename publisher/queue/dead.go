@@ -27,7 +27,7 @@ func openDead(cfg *Config) (*deadFolder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dead letters: %w", err)
 	}
-	if err := d.mend(&fd); err != nil {
+	if err := d.mend(&fd, &d.done); err != nil {
 		_ = d.close() // the first error stands
 		return nil, fmt.Errorf("dead letters: %w", err)
 	}
@@ -41,6 +41,12 @@ func openDead(cfg *Config) (*deadFolder, error) {
 		var b [4]byte
 		_, _ = rand.Read(b[:]) // it never fails
 		d.stream = binary.LittleEndian.Uint32(b[:]) | 1
+	}
+	if len(d.segs) > 0 {
+		if err := d.room(0); err != nil && !errors.Is(err, errNoRoom) {
+			_ = d.close() // the first error stands
+			return nil, fmt.Errorf("dead letters: %w", err)
+		}
 	}
 	return d, nil
 }

@@ -2,8 +2,10 @@ package queue_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"syscall"
 )
 
@@ -163,4 +165,41 @@ func (h *fakeFile) Close() error {
 	h.closed = true
 	h.f.handles--
 	return nil
+}
+
+// flip changes one byte of a file, on the disk and in memory.
+func (f *fakeFS) flip(name string, off int, mask byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.names[name]
+	n.data[off] ^= mask
+	if off < len(n.durable) && &n.durable[0] != &n.data[0] {
+		n.durable[off] ^= mask
+	}
+}
+
+// files are the names below dir with a suffix.
+func (f *fakeFS) files(suffix string) (list []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range sorted(f.names) {
+		if strings.HasSuffix(name, suffix) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+func (f *fakeFS) length(name string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.names[name].data)
+}
+
+func (f *fakeFS) String() string {
+	var b strings.Builder
+	for _, name := range sorted(f.names) {
+		fmt.Fprintf(&b, "%s:%d ", name, len(f.names[name].data))
+	}
+	return b.String()
 }

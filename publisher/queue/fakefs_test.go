@@ -2,13 +2,11 @@ package queue_test
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -371,41 +369,4 @@ func (f *fakeFS) SyncDir(dir string) error {
 	}
 	f.pending = nil
 	return nil
-}
-
-// flip changes one byte of a file, on the disk and in memory.
-func (f *fakeFS) flip(name string, off int, mask byte) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := f.names[name]
-	n.data[off] ^= mask
-	if off < len(n.durable) && &n.durable[0] != &n.data[0] {
-		n.durable[off] ^= mask
-	}
-}
-
-// files are the names below dir with a suffix.
-func (f *fakeFS) files(suffix string) (list []string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, name := range sorted(f.names) {
-		if strings.HasSuffix(name, suffix) {
-			list = append(list, name)
-		}
-	}
-	return list
-}
-
-func (f *fakeFS) length(name string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.names[name].data)
-}
-
-func (f *fakeFS) String() string {
-	var b strings.Builder
-	for _, name := range sorted(f.names) {
-		fmt.Fprintf(&b, "%s:%d ", name, len(f.names[name].data))
-	}
-	return b.String()
 }

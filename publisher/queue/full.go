@@ -22,15 +22,19 @@ func (q *Queue) hold(list ...*request) {
 	q.mu.Lock()
 	for _, r := range list {
 		q.taken[r.slot] = nil
+		if err := r.ctx.Err(); err != nil { // who waits could not withdraw it, and does not try again
+			r.answer(err)
+			continue
+		}
 		q.held = append(q.held, r)
 	}
-	full := len(list) > 0 && q.full == roomy
+	full, link := len(q.held) > 0 && q.full == roomy, ""
 	if full {
-		q.full, q.fullAt = queueFull, time.Now()
+		q.full, q.fullAt, link = queueFull, time.Now(), q.held[0].link
 	}
 	q.mu.Unlock()
 	if full {
-		q.say("queue is full, waiting", "bytes", q.cfg.MaxBytes, "source", list[0].link)
+		q.say("queue is full, waiting", "bytes", q.cfg.MaxBytes, "source", link)
 	}
 }
 
@@ -42,7 +46,8 @@ func (q *Queue) notFull() {
 		q.full = roomy
 	}
 	q.mu.Unlock()
-	if was {
+	if was && q.told {
+		q.told = false
 		q.cfg.Log.Info("queue has room again", "dur", time.Since(q.fullAt))
 	}
 }
@@ -50,7 +55,7 @@ func (q *Queue) notFull() {
 // say logs a change for the worse, once a minute at most.
 func (q *Queue) say(text string, args ...any) {
 	if now := time.Now(); q.fullSaid.IsZero() || now.Sub(q.fullSaid) >= sayPeriod {
-		q.fullSaid = now
+		q.fullSaid, q.told = now, true
 		q.cfg.Log.Warn(text, args...)
 	}
 }
@@ -76,14 +81,14 @@ func (q *Queue) enterDiskFull() error {
 	return q.reserve.give()
 }
 
-// probe looks once a second whether a full disk has room again, for the reserve and all that is held.
+// probe looks once a second whether a full disk has room again, for the reserve and what was held first.
 func (q *Queue) probe(now time.Time, work []*request) error {
 	if !q.isDiskFull() || now.Sub(q.probed) < probePeriod {
 		return nil
 	}
 	need := int64(0)
-	for _, r := range work {
-		need += int64(len(r.enc.rec) + len(r.letters))
+	if len(work) > 0 {
+		need = int64(len(work[0].enc.rec) + len(work[0].letters))
 	}
 	return q.tryReserve(need)
 }
@@ -101,7 +106,10 @@ func (q *Queue) tryReserve(need int64) error {
 	q.mu.Lock()
 	q.full = roomy
 	q.mu.Unlock()
-	q.cfg.Log.Info("disk has room again", "file", q.cfg.Path, "dur", time.Since(q.fullAt))
+	if q.told {
+		q.told = false
+		q.cfg.Log.Info("disk has room again", "file", q.cfg.Path, "dur", time.Since(q.fullAt))
+	}
 	return nil
 }
 

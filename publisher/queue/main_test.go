@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	// Sequences of each of the four models; `-rapid.checks=N` for more.
 	checks := "600"
 	if race {
-		checks = "45"
+		checks = "30"
 	}
 	_ = flag.Set("rapid.checks", checks)
 	goleak.VerifyTestMain(m)

@@ -33,6 +33,7 @@ type model struct {
 	ended   time.Time       // when the process ended last
 	undone  time.Duration   // acknowledgements of the time before that may be undone
 	aside   map[string]bool // payloads that were to be set aside: they wait or are in a dead letter
+	tight   bool            // the disk was full: what is torn stays until there is room to cut it
 	lossy   bool            // bytes were damaged: sources may read again, and what is lost must be counted
 	said    uint64          // lost, as the queue said last
 	lost    uint64          // and before that was forgotten
@@ -77,6 +78,15 @@ func (m *model) shut(how string) {
 		}
 		if m.fs.leftOpen() != 0 {
 			m.t.Fatalf("%d files are open after Close", m.fs.leftOpen())
+		}
+		rep, err := queue.Verify(m.cfg)
+		for _, f := range rep.Faults {
+			if !m.lossy && !(f.Torn && m.tight) {
+				m.t.Fatalf("verify after Close: %+v", f)
+			}
+		}
+		if err != nil {
+			m.t.Fatalf("verify after Close: %v", err)
 		}
 	default:
 		m.fs.powerOff()

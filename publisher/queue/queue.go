@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -88,6 +89,7 @@ type Queue struct {
 	reserve                                    *reserve
 	safe                                       ranges // what does not wait, durably: a segment of such numbers may go
 	rescan                                     bool   // look for such segments
+	told                                       bool   // that it is full
 	group                                      []byte
 	taken                                      []*request // worked on; nil where answered or held
 	aged, probed, syncedAt, fullSaid, dropSaid time.Time  // when it was last done
@@ -138,7 +140,7 @@ func (q *Queue) open() error {
 	if err != nil {
 		return err
 	}
-	if err := q.log.mend(&fd); err != nil {
+	if err := q.log.mend(&fd, &q.acked); err != nil {
 		return err
 	}
 	if q.letters, err = openDead(cfg); err != nil {
@@ -167,16 +169,26 @@ func (q *Queue) open() error {
 	return nil
 }
 
-// begin rolls where the folder is new or came from another machine: the stream must be on disk before it is used.
+// begin rolls where the folder is new or came from another machine, for the stream must be on disk before it is used, and
+// where the last segment is not to be written any more.
 func (q *Queue) begin() error {
 	d := q.log
-	if n := len(d.segs); n > 0 {
-		s := d.last()
-		if s.stream != 0 && (s.machine == 0 || d.machine == 0 || s.machine == d.machine) {
-			d.stream = s.stream
-			return nil
+	for _, s := range slices.Backward(d.segs) {
+		if s.stream == 0 {
+			continue // its headers are damaged
 		}
-		q.cfg.Log.Warn("the queue was copied from another machine, or its last segment is damaged: events get ids of a new stream", "file", s.path(d.dir))
+		if s.machine == 0 || d.machine == 0 || s.machine == d.machine {
+			d.stream = s.stream
+			if !d.mustRoll {
+				return nil
+			}
+			if err := q.roll(); !errors.Is(err, errNoRoom) {
+				return err
+			}
+			return nil // the next write does it
+		}
+		q.cfg.Log.Warn("the queue comes from another machine: events get ids of a new stream", "file", s.path(d.dir))
+		break
 	}
 	for d.stream == 0 {
 		var b [4]byte

@@ -213,3 +213,28 @@ func TestBatchLargerThanTheQueueIsTakenWhenItIsEmpty(t *testing.T) {
 		_ = q.Close()
 	})
 }
+
+func TestHeldAppendEndsWithItsContextWhateverTheCommitterDoes(t *testing.T) {
+	cfg := onDisk(t)
+	cfg.MaxBytes, cfg.Segment = 20_000, 10_000
+	q := open(t, cfg)
+	for {
+		ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		err := q.Append(ctx, "csv", nil, big("d", 0, 4))
+		stop()
+		if err != nil {
+			break
+		}
+	}
+	for range 300 { // each other append makes the committer look at those that are held
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- q.Append(ctx, "csv", nil, big("d", 0, 4)) }()
+		mustAppend(t, q, "other", "position", mapping.Output{})
+		go stop()
+		mustAppend(t, q, "other", "position", mapping.Output{})
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v, want context canceled", err)
+		}
+	}
+}

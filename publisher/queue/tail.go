@@ -140,7 +140,10 @@ func (d *folder) repair(s *segment) error {
 
 // mend makes the folder ready to be written after load. What the last write left in memory of the system is written once
 // more: had its sync failed, it would be read back now and still be lost in a power cut.
-func (d *folder) mend(fd *found) error {
+//
+// done are the numbers that do not wait: damage at the end of an older segment that lost none of the others is a cut that
+// was not done any more, or matters to nobody, and is cut off.
+func (d *folder) mend(fd *found, done *ranges) error {
 	for _, name := range fd.junk {
 		if err := d.fs.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove what a crash left: %w", err)
@@ -187,14 +190,17 @@ func (d *folder) mend(fd *found) error {
 	if fd.torn.seg != nil {
 		d.log.Info("a write that was cut off is left out", "file", s.path(d.dir), "offset", fd.torn.from, "bytes", fd.torn.to-fd.torn.from)
 	}
-	for i := range fd.damages {
-		// A cut that was not done any more, or damage that matters to nobody; not for the last segment.
-		if g := &fd.damages[i]; g.lo == g.hi && g.seg != s && g.to == g.seg.size && g.from >= headersSize {
-			if err := d.truncate(g.seg, g.from); err != nil {
-				return err
-			}
-			g.seg.size = g.from
+	left := fd.damages[:0]
+	for _, g := range fd.damages {
+		if g.seg == s || g.to != g.seg.size || g.from < headersSize || done.missing(g.lo, g.hi) > 0 {
+			left = append(left, g)
+			continue
 		}
+		if err := d.truncate(g.seg, g.from); err != nil {
+			return err
+		}
+		g.seg.size = g.from
 	}
+	fd.damages = left
 	return nil
 }
