@@ -70,8 +70,9 @@ func (c *cursor) load() (best cursorState, err error) {
 			return cursorState{}, err
 		}
 		st, seq, n, ok := decodeSlot(b)
-		if c.used[i] = n; !ok {
-			c.used[i] = slotSize
+		c.used[i] = slotSize // a torn write may have left the end of an older one
+		if ok {
+			clear(b[n:])
 		}
 		if ok && seq > c.seq {
 			best, c.seq, c.slot, c.buf = st, seq, 1-i, b
