@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"legacybridge/publisher/queue"
 )
@@ -114,6 +116,44 @@ func TestLostCursorBringsBackWhatWasAcknowledgedAndNothingElse(t *testing.T) {
 	if got := all(t, q)[0].Number; got != 1 {
 		t.Errorf("the oldest is %d, want 1", got)
 	}
+}
+
+func TestTornCursorCostsWhatWasNotSynced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := newFakeFS()
+		cfg := queue.Config{Path: "/q", FS: fs}
+		q := open(t, cfg)
+		mustAppend(t, q, "a", "1", events("d", 0, 10))
+		for _, n := range []uint64{3, 5, 6} { // two syncs: each slot was written, and then one once more
+			for number := range n {
+				if err := q.Ack(number + 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(1100 * time.Millisecond)
+			synctest.Wait()
+		}
+		for number := range uint64(2) {
+			if err := q.Ack(number + 7); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(150 * time.Millisecond) // written, and not synced
+		synctest.Wait()
+		fs.powerOff()
+		_ = q.Close()
+		fs.crash(func(n int) int {
+			if n > 10 {
+				return 30 // bytes of the write that was torn
+			}
+			return 0
+		})
+		q = open(t, cfg)
+		if got := all(t, q); len(got) != 4 || got[0].Number != 7 {
+			t.Errorf("got %d events, the first number %d; want 4 from 7 on", len(got), got[0].Number)
+		}
+		_ = q.Close()
+	})
 }
 
 func TestSegmentWithoutStateDoesNotTakeOlderOnesAlong(t *testing.T) {
