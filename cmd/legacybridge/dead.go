@@ -232,7 +232,7 @@ func deadReplay(cmd *cobra.Command, g *globals, f deadFlags, args []string) erro
 		letters, err := f.chosen(cfg, args)
 		p := &dryPrinter{out: cmd.OutOrStdout(), json: g.json, gate: r.gate}
 		for _, l := range letters {
-			out, failed := r.replay(l.Dead)
+			out, failed := r.replay(l)
 			if failed == nil {
 				failed = p.print(out)
 			}
@@ -250,7 +250,7 @@ func deadReplay(cmd *cobra.Command, g *globals, f deadFlags, args []string) erro
 	queued, kept := 0, 0
 	for i := 0; err == nil && i < len(letters); i++ {
 		l := letters[i]
-		out, failed := r.replay(l.Dead)
+		out, failed := r.replay(l)
 		if failed == nil && len(out.Dead) > 0 {
 			failed = fmt.Errorf("%s %s", out.Dead[0].Code, out.Dead[0].Why)
 		}

@@ -7,6 +7,7 @@ import (
 	"legacybridge/config"
 	"legacybridge/mapping"
 	"legacybridge/publisher"
+	"legacybridge/publisher/queue"
 )
 
 // A replayer runs the current configuration on the records of dead letters: the same decoding, mapping and gate that
@@ -26,7 +27,11 @@ func newReplayer(cfg *config.Config) *replayer {
 
 // replay returns what the record of d becomes today. Only what was lost with it is made again: if d is of one device or
 // one event, the others had it.
-func (r *replayer) replay(d mapping.Dead) (mapping.Output, error) {
+func (r *replayer) replay(l queue.Letter) (mapping.Output, error) {
+	d := l.Dead
+	if l.Cut { // half a record must never become a value
+		return mapping.Output{}, fmt.Errorf("its record was too large to be kept whole: only the beginning is left")
+	}
 	if d.Form == mapping.RawEvent {
 		if d.Of == nil {
 			return mapping.Output{}, fmt.Errorf("the event was in parts of which some are gone: it cannot be sent again")
