@@ -15,19 +15,23 @@ const DefaultTopic = "iot-2/type/{type}/id/{id}/evt/{event}/fmt/{format}"
 
 // Config is how the platform is reached. Left out (zero) values have the defaults of the configuration file.
 type Config struct {
-	Servers    []string // mqtt://host:port or mqtts://host:port, tried in order
-	ClientID   string
-	User       string
-	Password   wiotp.Token
-	TLS        *tls.Config // for mqtts; nil = system roots, minimum 1.2
-	KeepAlive  time.Duration
-	Window     int    // events in flight without acknowledgement
-	MaxPayload int    // bytes
-	Topic      string // template; "" = DefaultTopic
-	Backoff    Backoff
-	Build      string // said in log lines; may be empty
-	Log        *slog.Logger
-	Report     func(State) // nil: nobody asks; must not block
+	Servers   []string // mqtt://host:port or mqtts://host:port, tried in order
+	ClientID  string
+	User      string
+	Password  wiotp.Token
+	TLS       *tls.Config // for mqtts; nil = system roots, minimum 1.2
+	KeepAlive time.Duration
+	// KeepSession asks the server to keep the session when the connection ends: MQTT's clean session flag is then 0.
+	// Delivery never relies on it. It excludes publishing with QoS 2, for the packet ids of a new connection would be taken
+	// for repeats of the last one's.
+	KeepSession bool
+	Window      int    // events in flight without acknowledgement
+	MaxPayload  int    // bytes
+	Topic       string // template; "" = DefaultTopic
+	Backoff     Backoff
+	Build       string // said in log lines; may be empty
+	Log         *slog.Logger
+	Report      func(State) // nil: nobody asks; must not block
 }
 
 // Backoff is the wait between attempts. It is reset by an acknowledged event, not by a login.

@@ -88,7 +88,7 @@ func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 // session is one MQTT connection, with a paho client of its own in the one configuration that does not lie: a clean
-// session, no reconnecting, no store. In it a publish token is done without an error only when the acknowledgement came
+// session (whatever the wire makes of it, see keepSession), no reconnecting, no store. In it a publish token is done without an error only when the acknowledgement came
 // (or, with QoS 0, when the wire took the event). One goroutine uses it.
 type session struct {
 	client mqtt.Client
@@ -117,6 +117,7 @@ func open(ctx context.Context, cfg Config, srv server, dial dialer, filters int,
 	// Room for the largest event with its topic on the way in, and for a few on the way out.
 	maxPacket := cfg.MaxPayload + wiotp.MaxTopic + 4
 	w := newWire(conn, under, newGuard(filters, maxPacket), 2*(unsentMark+maxPacket))
+	w.keep = cfg.KeepSession
 
 	s := &session{wire: w, server: srv, ended: make(chan error, 1)}
 	s.client = mqtt.NewClient(s.options(cfg, receive))

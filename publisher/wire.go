@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -61,7 +62,8 @@ type wire struct {
 	stream   *stream
 	in       *bufio.Reader
 	guard    guard
-	most     int // bytes that may gather
+	most     int  // bytes that may gather
+	keep     bool // the session is to outlive the connection: said in the CONNECT, which is still to come
 
 	mu      sync.Mutex
 	unsent  []byte
@@ -114,12 +116,24 @@ func (w *wire) Write(p []byte) (int, error) {
 		return 0, w.fail(fmt.Errorf("more than %d bytes wait for a server that takes none", w.most))
 	}
 	w.unsent = append(w.unsent, p...)
+	if w.keep {
+		w.keep = false
+		keepSession(w.unsent)
+	}
 	wait := w.corked && len(w.unsent) < corkMark
 	w.mu.Unlock()
 	if !wait {
 		poke(w.work)
 	}
 	return len(p), nil
+}
+
+// keepSession clears the clean-session flag in a CONNECT, which is the first that paho writes, in one piece. paho itself
+// must not know: with it cleared it leaves tokens open for ever when the connection ends.
+func keepSession(connect []byte) {
+	const beforeFlags = 2 + len("MQTT") + 1 // length and name of the protocol, its level
+	_, digits := binary.Uvarint(connect[1:])
+	connect[1+digits+beforeFlags] &^= 1 << 1
 }
 
 // cork lets what is written gather until uncork, or until it is worth a system call.
