@@ -1,6 +1,10 @@
 package publisher
 
-import "time"
+import (
+	"time"
+
+	"legacybridge/publisher/queue"
+)
 
 // acks takes what was acknowledged to the queue, in the order of sending. lost is the error of a message that will not
 // be acknowledged any more.
@@ -68,6 +72,9 @@ func (d *drain) commit() error {
 }
 
 func isDone(t token) bool {
+	if queue.Planted(queue.AckBeforePuback) {
+		return true
+	}
 	select {
 	case <-t.Done():
 		return true

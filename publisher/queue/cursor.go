@@ -117,7 +117,9 @@ func (c *cursor) sync() error {
 	if err := c.f.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", c.name, err)
 	}
-	c.slot = 1 - c.slot
+	if !Planted(CursorInPlace) {
+		c.slot = 1 - c.slot
+	}
 	return nil
 }
 

@@ -70,13 +70,13 @@ func (d *folder) create(state []byte) (*segment, error) {
 			return nil, fmt.Errorf("write %s: %w", name, err)
 		}
 		// Durably: its state would replace what is written into the old segment from now on.
-		if err := errors.Join(d.fs.Remove(name), d.fs.SyncDir(d.dir)); err != nil {
+		if err := errors.Join(d.fs.Remove(name), d.syncDir()); err != nil {
 			return nil, fmt.Errorf("remove a segment for which there was no room: %w", err)
 		}
 		return nil, errNoRoom
 	}
 	s.size = int64(len(b))
-	if err := errors.Join(f.Sync(), d.fs.SyncDir(d.dir)); err != nil {
+	if err := errors.Join(f.Sync(), d.syncDir()); err != nil {
 		_ = f.Close() // the first error stands
 		return nil, fmt.Errorf("sync %s: %w", name, err)
 	}
@@ -122,16 +122,27 @@ func (d *folder) append(group []byte) error {
 		}
 		return errNoRoom
 	}
+	if Planted(MissingFileSync) {
+		return nil
+	}
 	if err := d.f.Sync(); err != nil {
 		return fmt.Errorf("sync %s: %w", s.path(d.dir), err)
 	}
 	return nil
 }
 
+// syncDir makes the names of the folder durable: of files that were made, renamed or removed.
+func (d *folder) syncDir() error {
+	if Planted(MissingDirectorySync) {
+		return nil
+	}
+	return d.fs.SyncDir(d.dir)
+}
+
 // write does not trust a short count without an error.
 func write(f File, b []byte, off int64) error {
 	n, err := f.WriteAt(b, off)
-	if err == nil && n < len(b) {
+	if err == nil && n < len(b) && !Planted(ShortWriteIgnored) {
 		return io.ErrShortWrite
 	}
 	return err
@@ -144,7 +155,7 @@ func (d *folder) remove(segs []*segment) error {
 			return fmt.Errorf("remove segment: %w", err)
 		}
 	}
-	if err := d.fs.SyncDir(d.dir); err != nil {
+	if err := d.syncDir(); err != nil {
 		return fmt.Errorf("sync %s: %w", d.dir, err)
 	}
 	return nil
@@ -210,7 +221,7 @@ func (d *folder) replace(s *segment, b []byte) error {
 	if err := errors.Join(w.Sync(), w.Close()); err != nil {
 		return fmt.Errorf("sync %s: %w", tmp, err)
 	}
-	if err := errors.Join(d.fs.Rename(tmp, name), d.fs.SyncDir(d.dir)); err != nil {
+	if err := errors.Join(d.fs.Rename(tmp, name), d.syncDir()); err != nil {
 		return fmt.Errorf("compact %s: %w", name, err)
 	}
 	return nil

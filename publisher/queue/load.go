@@ -95,7 +95,7 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 	d.next = max(d.next, durable.next, 1)
 	// Without a state in the last segment the ones before it must stay.
 	d.mustRoll = d.mustRoll || len(d.segs) > 0 && !d.last().stated
-	if d.mustRoll {
+	if d.mustRoll && !Planted(SequenceReuse) {
 		// What was cut off may have been read by someone after all, if it was damaged rather than torn: its numbers are
 		// not used again. It held fewer events than bytes.
 		lo := d.next

@@ -110,7 +110,7 @@ func (q *Queue) reclaim() error {
 		}
 	}
 	q.ackMu.Unlock()
-	if !sure {
+	if !sure && !Planted(SegmentRemovedEarly) {
 		if err := q.saveCursor(); err != nil {
 			return err
 		}
@@ -120,7 +120,7 @@ func (q *Queue) reclaim() error {
 	}
 	var gone []*segment
 	for _, s := range drained {
-		if q.safe.covers(s.base, s.end) {
+		if q.safe.covers(s.base, s.end) || Planted(SegmentRemovedEarly) {
 			gone = append(gone, s)
 		}
 	}

@@ -39,7 +39,7 @@ func (d *folder) tail(fd *found, durable mark) (end int64, err error) {
 			continue
 		}
 		end = s.size
-		if t.cut >= 0 {
+		if t.cut >= 0 && !Planted(TornTailKept) {
 			d.mustRoll, d.cut, end = true, t.cut, t.cut
 			fd.torn = damage{seg: s, from: t.cut, to: s.size, why: "a write that was cut off"}
 		} else if t.end < s.size {
@@ -155,7 +155,7 @@ func (d *folder) mend(fd *found, done *ranges) error {
 			return fmt.Errorf("put segment aside: %w", err)
 		}
 	}
-	if err := d.fs.SyncDir(d.dir); err != nil {
+	if err := d.syncDir(); err != nil {
 		return fmt.Errorf("sync %s: %w", d.dir, err)
 	}
 	for _, g := range fd.headers {
