@@ -122,11 +122,12 @@ func (l *loader) web() {
 func (l *loader) queue() queue.Config {
 	n, dead := l.single["queue"], l.single["dead_letters"]
 	return queue.Config{
-		Path:     l.pathOf(n, "path", "state:queue"),
-		MaxBytes: val(n, "max_bytes", int64(512<<20)),
-		MaxAge:   val(n, "max_age", 7*24*time.Hour),
-		Linger:   val(n, "linger", 100*time.Millisecond),
-		WhenFull: map[string]queue.WhenFull{},
+		Path:       l.pathOf(n, "path", "state:queue"),
+		MaxBytes:   val(n, "max_bytes", int64(512<<20)),
+		MaxAge:     val(n, "max_age", 7*24*time.Hour),
+		Linger:     val(n, "linger", 100*time.Millisecond),
+		WhenFull:   map[string]queue.WhenFull{},
+		ClockFloor: l.opt.Build,
 		Dead: queue.DeadConfig{
 			Path:     l.pathOf(dead, "path", "state:dead"),
 			MaxBytes: val(dead, "max_bytes", int64(64<<20)),

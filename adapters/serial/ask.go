@@ -28,7 +28,8 @@ type asker struct {
 	pulse *pulse
 
 	due   time.Time
-	asked bool // in this session
+	ahead time.Duration // how far due was away when it was set
+	asked bool          // in this session
 }
 
 // A conversation keeps questions and answers apart. After a question that went unanswered the line must have been silent
@@ -49,14 +50,25 @@ func (l *session) start(now time.Time) {
 			continue
 		}
 		a.asked = false
-		a.due = now
+		a.plan(now, now)
 		if a.align != nil {
-			a.due = nextAligned(now, a.every, a.align)
+			a.plan(now, nextAligned(now, a.every, a.align))
 		}
 		longest = max(longest, a.timeout())
 	}
 	l.hushFor = min(longest, openHush)
 	l.hush = now.Add(l.hushFor)
+}
+
+func (a *asker) plan(now, due time.Time) { a.due, a.ahead = due, due.Sub(now) }
+
+// clockSet plans aligned questions again when the clock was put back: they would be away as far as it was.
+func (l *session) clockSet(now time.Time) {
+	for _, a := range l.askers {
+		if a != nil && a.align != nil && a.due.Sub(now) > a.ahead+time.Second {
+			a.plan(now, nextAligned(now, a.every, a.align))
+		}
+	}
 }
 
 // next is the device that is to be asked next, nil if none ever.
@@ -98,6 +110,7 @@ func (l *session) settled() time.Time {
 
 // converse asks the device whose turn it is.
 func (l *session) converse(ctx context.Context, now time.Time) error {
+	l.clockSet(now)
 	a := l.next()
 	if l.pending != nil || l.behind || a == nil || now.Before(a.due) {
 		return nil
@@ -173,11 +186,11 @@ func (l *session) overheard() {
 // again plans the next question to a. Periods that went by unused are left out.
 func (l *session) again(a *asker, now time.Time) {
 	if a.pulse.misses >= missesDown && l.asks > 1 && a.every < probeEvery {
-		a.due = now.Add(probeEvery)
+		a.plan(now, now.Add(probeEvery))
 		return
 	}
 	if a.align != nil {
-		a.due = nextAligned(now, a.every, a.align)
+		a.plan(now, nextAligned(now, a.every, a.align))
 		return
 	}
 	a.due = a.due.Add(a.every)

@@ -44,6 +44,8 @@ type site struct {
 func (s *site) run(ctx context.Context) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	build := buildTime()
+	known := lastKnown(s.cfg.Queue.Path, build)
 	q, err := queue.Open(s.cfg.Queue)
 	if err != nil {
 		return openError(err)
@@ -67,7 +69,7 @@ func (s *site) run(ctx context.Context) (err error) {
 		defer func() { stop(); served.Wait() }() // after the publisher has gone
 		useLocal(&platform, plat)
 	}
-	platform.Build = version
+	platform.Build, platform.TLS = version, withClock(platform.TLS, time.Now, build, known)
 	platform.Log, platform.Report = s.log.With("source", "platform"), s.board.setPlatform
 	gate := publisher.NewGate(platform)
 	pub, err := publisher.New(platform, q)

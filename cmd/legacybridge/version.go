@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -15,14 +14,6 @@ var (
 	commit  = "unknown"
 	built   = "" // RFC 3339; no machine time before it is ever published
 )
-
-// buildTime is the floor for machine times: the build date, or the start of the year in which this was written.
-func buildTime() time.Time {
-	if t, err := time.Parse(time.RFC3339, built); err == nil {
-		return t
-	}
-	return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-}
 
 func newVersionCmd(g *globals) *cobra.Command {
 	return &cobra.Command{

@@ -17,15 +17,16 @@ const (
 
 // Config is a queue folder and its dead letters.
 type Config struct {
-	Path     string
-	MaxBytes int64               // of the segments on disk; 0 = 512 MiB
-	MaxAge   time.Duration       // 0 = 7 d
-	Linger   time.Duration       // group commit; 0 = at once
-	WhenFull map[string]WhenFull // by link; left out = StopReading
-	Dead     DeadConfig
-	Segment  int64 // bytes of a segment; 0 = 8 MiB, less where MaxBytes is small
-	FS       FS    // nil = the real one
-	Log      *slog.Logger
+	Path       string
+	MaxBytes   int64               // of the segments on disk; 0 = 512 MiB
+	MaxAge     time.Duration       // 0 = 7 d
+	Linger     time.Duration       // group commit; 0 = at once
+	WhenFull   map[string]WhenFull // by link; left out = StopReading
+	Dead       DeadConfig
+	Segment    int64     // bytes of a segment; 0 = 8 MiB, less where MaxBytes is small
+	ClockFloor time.Time // a machine time before it (the build date) was not set; zero = 2020
+	FS         FS        // nil = the real one
+	Log        *slog.Logger
 }
 
 // DeadConfig is the folder of the dead letters.
@@ -54,6 +55,9 @@ func (c Config) withDefaults() Config {
 	if c.Segment <= 0 {
 		// A sixteenth, so that a full queue gives up little at a time.
 		c.Segment = min(8<<20, max(c.MaxBytes/16, 64<<10))
+	}
+	if c.ClockFloor.IsZero() {
+		c.ClockFloor = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	if c.FS == nil {
 		c.FS = disk{}

@@ -16,6 +16,7 @@ var ErrNoLetter = errors.New("there is no such dead letter")
 type deadFolder struct {
 	folder
 	cfg     DeadConfig
+	ages    ages
 	done    ranges // dropped, replayed, or gone with age or size
 	expired uint64 // gone with age or size
 }
@@ -42,6 +43,7 @@ func openDead(cfg *Config) (*deadFolder, error) {
 		_, _ = rand.Read(b[:]) // it never fails
 		d.stream = binary.LittleEndian.Uint32(b[:]) | 1
 	}
+	d.ages = ages{floor: cfg.ClockFloor, first: d.next}
 	if len(d.segs) > 0 {
 		if err := d.room(0); err != nil && !errors.Is(err, errNoRoom) {
 			_ = d.close() // the first error stands
@@ -201,13 +203,19 @@ func (d *deadFolder) cap() error {
 // age drops letters that are older than MaxAge.
 func (d *deadFolder) age(now time.Time) error {
 	limit := now.Add(-d.cfg.MaxAge)
+	dates := d.ages.date(now)
 	for _, s := range append([]*segment(nil), d.segs...) {
-		if s.records == 0 || s.oldest >= limit.UnixNano() || d.done.covers(s.base, s.end) {
+		if s.records == 0 || d.done.covers(s.base, s.end) {
 			continue
 		}
+		before := *dates
+		if !dates.of(s.base, s.oldest).Before(limit) && !dates.of(s.end-1, s.newest).Before(limit) {
+			continue
+		}
+		*dates = before
 		var old []span
 		err := scanLetters(&d.folder, s, &d.done, func(l Letter) bool {
-			if l.Stored.Before(limit) && l.Stored.Year() >= 2020 { // else the clock was not set
+			if dates.of(l.Number, l.Stored.UnixNano()).Before(limit) {
 				old = append(old, span{l.Number, l.Number + 1})
 			}
 			return true

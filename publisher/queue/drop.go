@@ -123,23 +123,27 @@ func (q *Queue) dropFrom(s *segment, wanted func(b *batch) bool) (dropped int, e
 	return dropped, q.own(change{gone: gone, rows: rows.rows})
 }
 
-// age drops what is older than MaxAge. While the clock was not set, before the year 2020, nothing is old by it.
+// age drops what is older than MaxAge.
 func (q *Queue) age(now time.Time) error {
+	q.ages.look(now, q.log.next)
+	q.letters.ages.look(now, q.letters.next)
 	if now.Sub(q.aged) < agePeriod {
 		return nil
 	}
 	q.aged = now
-	const unset = 1577836800 * int64(time.Second)
-	limit := now.Add(-q.cfg.MaxAge).UnixNano()
+	limit := now.Add(-q.cfg.MaxAge)
+	dates := q.ages.date(now)
 	for i := 0; i < len(q.log.segs); i++ {
 		s := q.log.segs[i]
-		if s.records == 0 || s.oldest >= limit && s.newest >= limit {
+		if s.records == 0 {
 			continue
 		}
-		n, err := q.dropFrom(s, func(b *batch) bool {
-			at := b.stored.UnixNano()
-			return at >= unset && at < limit
-		})
+		before := *dates
+		if !dates.of(s.base, s.oldest).Before(limit) && !dates.of(s.end-1, s.newest).Before(limit) {
+			continue
+		}
+		*dates = before
+		n, err := q.dropFrom(s, func(b *batch) bool { return dates.of(b.base, b.stored.UnixNano()).Before(limit) })
 		if errors.Is(err, errNoRoom) {
 			break
 		}

@@ -85,6 +85,7 @@ type Queue struct {
 	written ranges // what the slot holds that is written now
 
 	// Of the committer alone.
+	ages                                       ages
 	letters                                    *deadFolder
 	reserve                                    *reserve
 	safe                                       ranges // what does not wait, durably: a segment of such numbers may go
@@ -143,6 +144,7 @@ func (q *Queue) open() error {
 	if err := q.log.mend(&fd, &q.acked); err != nil {
 		return err
 	}
+	q.ages = ages{floor: cfg.ClockFloor, first: q.log.next}
 	if q.letters, err = openDead(cfg); err != nil {
 		return err
 	}
