@@ -10,6 +10,7 @@ import (
 
 	"legacybridge/publisher/localplatform"
 	"legacybridge/publisher/queue"
+	"legacybridge/publisher/wiotp"
 )
 
 // assemble checks the tables and fills each package's Config. What a problem spoils is left at its default: the
@@ -180,11 +181,19 @@ func (l *loader) folders(cfg *Config) {
 	}
 }
 
+// localOrganisation is the embedded platform's own, beside which it may serve Quickstart.
+func localOrganisation(org string) string {
+	if org == wiotp.Quickstart {
+		return localOrg
+	}
+	return org
+}
+
 func (l *loader) local(cfg *Config) localplatform.Config {
 	n := l.single["local"]
 	local := localplatform.Config{
 		Listen:     val(n, "listen", "127.0.0.1:1883"),
-		Org:        cfg.Org,
+		Org:        localOrganisation(cfg.Org),
 		Store:      val(n, "store", "state:local"),
 		MaxPayload: int(val(n, "max_payload", int64(defaultMaxPayload))),
 	}

@@ -35,6 +35,8 @@ type Config struct {
 	Local    bool                 // server = "local": run the embedded platform and publish to it
 	Platform publisher.Config     // Servers empty with Local; Log and Report are left to the caller
 	Org, App string               // for the client ids of further sessions
+	Scalable bool                 // shares what it subscribes to with the other instances
+	Instance string               // only with Scalable; may be empty
 	LocalCfg localplatform.Config // [local], or its defaults
 	Queue    queue.Config
 	Log      Log

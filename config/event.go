@@ -65,7 +65,7 @@ func (b *linkBuilder) event(d *deviceDef, m *mapping.Device, n *node, names []st
 		Batch:    mapping.Batch{Max: int(val(batch, "max", int64(0))), Within: val(batch, "within", time.Duration(0))},
 		Format:   first("format", "json", n, b.def),
 		Flat:     first("payload", "d", n, b.def) == "flat",
-		QoS:      byte(val(n, "qos", val(b.def, "qos", val(b.single["platform"], "qos", int64(1))))),
+		QoS:      b.qos(n),
 		TooLarge: tooLarge[first("too_large", "chunk", n, b.def)],
 		Suffix:   first("chunk_suffix", "", n, b.def),
 		WithID:   first("with_id", true, n, b.def),

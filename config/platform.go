@@ -42,7 +42,7 @@ func (l *loader) platform(cfg *Config) {
 	l.topic(n, cfg.Local)
 	l.org(n, cfg)
 	l.app(n, cfg)
-	cfg.Platform.ClientID = wiotp.ClientID{Class: wiotp.Application, Org: cfg.Org, App: cfg.App}.String()
+	l.session(n, cfg)
 	if !badServer {
 		l.credentials(n, cfg, own)
 		l.tls(n, cfg)
@@ -102,9 +102,6 @@ func (l *loader) org(n *node, cfg *Config) {
 		p.label = "the organisation's devices are there"
 		p.note("fix", `org = "abc123"`)
 	case !n.has("org"):
-	case cfg.Org == wiotp.Quickstart:
-		p := l.errorf("KEY003", k.value(), "the organisation %q is not supported yet", wiotp.Quickstart)
-		p.label = "name your own organisation"
 	default:
 		if err := (wiotp.ClientID{Class: wiotp.Application, Org: cfg.Org, App: "app"}).Validate(); err != nil {
 			k.bad = true
@@ -149,6 +146,9 @@ func machineApp(host string) string {
 
 // credentials settles user and password. With the embedded platform they may be left out: it has a key of its own.
 func (l *loader) credentials(n *node, cfg *Config, own bool) {
+	if cfg.Org == wiotp.Quickstart {
+		return
+	}
 	hasKey, hasToken := n.kid("api_key") != nil, n.kid("token") != nil
 	cfg.Platform.User, cfg.Platform.Password = val(n, "api_key", ""), val(n, "token", wiotp.Token(""))
 	k := n.kid("api_key")

@@ -128,7 +128,7 @@ func topicParts(template, topic string) wiotp.Topic {
 // watchSession is a login of its own beside the bridge's: two sessions must not share a client id.
 func watchSession(cfg *config.Config) (publisher.Config, error) {
 	session := cfg.Platform
-	session.ClientID = watchID(cfg)
+	session.ClientID, session.KeepSession = watchID(cfg), false
 	if !cfg.Local {
 		return session, nil
 	}
