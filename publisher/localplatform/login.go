@@ -103,6 +103,8 @@ func (p *Platform) admit(c *conn, raw []byte) (*login, error) {
 		return nil, refuse("org", wiotp.NotAuthorized, "the organisation quickstart is not supported yet")
 	case id.Org != p.org:
 		return nil, refuse("org", wiotp.NotAuthorized, "the client id names another organisation, this is %s", p.org)
+	case !id.Class.IsApplication():
+		return nil, refuse("client_id", wiotp.BadClientID, "logins of devices and gateways are not supported yet")
 	case id.Class == wiotp.ScalableApplication:
 		return nil, refuse("scalable", wiotp.BadClientID, "scalable applications (A:ORG:APP) are not supported yet, log in as a:%s:%s", id.Org, id.App)
 	case !l.hasUser:

@@ -52,3 +52,19 @@ func CheckToken(t Token) error {
 
 // maxToken is generous: tokens of the platform have 18 characters, those that people choose 36.
 const maxToken = 256
+
+// CheckDeviceToken says whether t may be chosen as the token of a device or gateway: 8 to 36 of the characters that the
+// platform takes there. Its errors do not quote the token.
+func CheckDeviceToken(t Token) error {
+	s := t.Reveal()
+	if len(s) < 8 || len(s) > 36 {
+		return fmt.Errorf("the token of a device has %d characters, 8 to 36 are allowed", len(s))
+	}
+	for i := range len(s) {
+		if c := s[i]; segmentByte[c] || strings.IndexByte("!&@?*+()", c) >= 0 {
+			continue
+		}
+		return fmt.Errorf("character %d of %d of the device token is not one of A-Z a-z 0-9 - _ ! & @ ? * + . ( )", i+1, len(s))
+	}
+	return nil
+}

@@ -17,6 +17,9 @@ func TestClientIDsOfApplications(t *testing.T) {
 		{"a:quickstart:x", wiotp.ClientID{Class: wiotp.Application, Org: wiotp.Quickstart, App: "x"}},
 		{"A:abc123:myApplication", wiotp.ClientID{Class: wiotp.ScalableApplication, Org: "abc123", App: "myApplication"}},
 		{"A:abc123:app:inst_1.x", wiotp.ClientID{Class: wiotp.ScalableApplication, Org: "abc123", App: "app", Instance: "inst_1.x"}},
+		{"d:abc123:kiln:K-1", wiotp.ClientID{Class: wiotp.Device, Org: "abc123", Type: "kiln", ID: "K-1"}},
+		{"g:abc123:edge:G.1", wiotp.ClientID{Class: wiotp.Gateway, Org: "abc123", Type: "edge", ID: "G.1"}},
+		{"d:quickstart:kiln:K-1", wiotp.ClientID{Class: wiotp.Device, Org: wiotp.Quickstart, Type: "kiln", ID: "K-1"}},
 		{"a:my-workspace:" + strings.Repeat("x", 36), wiotp.ClientID{Class: wiotp.Application, Org: "my-workspace", App: strings.Repeat("x", 36)}},
 	} {
 		got, err := wiotp.ParseClientID(c.s)
@@ -35,7 +38,9 @@ var badClientIDs = []struct {
 }{
 	{"a:abc123:x/y", 2}, {"a:abc123:+", 2}, {"#", 2}, {"a:abc123:x\x01", 2}, {"a:abc123:\xff", 2}, {"a:abc123:\uffff", 2},
 	{"", 5}, {"a", 5}, {"a:", 5}, {"a:abc123", 5}, {"a:abc123:", 5}, {"a::x", 5}, {"a:abc123:x:y", 5},
-	{"x:abc123:y", 5}, {"aa:abc123:y", 5}, {":abc123:y", 5}, {"d:abc123:t:i", 5}, {"g:abc123:t:i", 5},
+	{"x:abc123:y", 5}, {"aa:abc123:y", 5}, {":abc123:y", 5}, {"d:abc123:t", 5}, {"g:abc123:t:", 5},
+	{"d:abc123::i", 5}, {"d:abc123:t:i:j", 5}, {"D:abc123:t:i", 5}, {"G:abc123:t:i", 5}, {"g:abc123:t:ü", 5}, {"d:abc123:t:" + strings.Repeat("x", 37), 5},
+	{"A:quickstart:app", 5}, {"A:quickstart:app:i", 5}, {"g:quickstart:t:i", 5},
 	{"a:abc123:ümlaut", 5}, {"a:abc123:a b", 5}, {"a:abc123:" + strings.Repeat("x", 37), 5},
 	{"A:abc123:", 5}, {"A:abc123:app:", 5}, {"A:abc123:app:i:j", 5}, {"A:abc123::i", 5},
 	{"A:abc123:app:" + strings.Repeat("x", 37), 5}, {"A:abc123:app:i!", 5}, {"A:abc123:a!p", 5},
@@ -59,6 +64,8 @@ func FuzzClientID(f *testing.F) {
 	f.Add("a:abc123:plant-7")
 	f.Add("A:abc123:app")
 	f.Add("A:abc123:app:inst")
+	f.Add("d:abc123:kiln:K-1")
+	f.Add("g:abc123:edge:G-1")
 	f.Fuzz(func(t *testing.T, s string) {
 		id, err := wiotp.ParseClientID(s)
 		if err != nil {

@@ -2,109 +2,87 @@ package wiotp
 
 import "strings"
 
-// A Filter is what an application subscribes to. A part that is "+" stands for every value of its level.
+// A Filter is what a client subscribes to. A part that is "+" stands for every value of its level.
 type Filter struct {
-	Kind     Kind
-	Type, ID string // Event, Command, DeviceStatus
-	Name     string // event or command id
-	Format   string
-	App      string // AppStatus
+	Kind            Kind
+	Type, ID        string // the device
+	Name            string // event or command id; with DeviceManaged the filter as it came
+	Format          string
+	App             string // AppStatus
+	Interface, Rule string // the later kinds
 }
 
-// ParseFilter takes a filter apart as the platform does: one of the four kinds, + only as a whole level in the places
-// of the table, # never.
+// ParseFilter takes apart what an application subscribes to, as the platform does: one of the kinds of the table, + only
+// as a whole level in its places, # never.
 func ParseFilter(s string) (Filter, error) {
-	if strings.IndexByte(s, '#') >= 0 {
-		return Filter{}, badTopic("filter", "%q: # is never allowed for applications, use + for each level", clip(s))
-	}
-	if len(s) > MaxTopic {
-		return Filter{}, badTopic("filter", "filter has %d bytes, MQTT ends at %d", len(s), MaxTopic)
-	}
-	f, ok := cutFilter(s)
-	if !ok {
-		return Filter{}, badTopic("filter", "%q: an application subscribes to iot-2/type/T/id/I/evt/E/fmt/F, …/cmd/C/fmt/F, …/mon or iot-2/app/A/mon only", clip(s))
-	}
-	if err := f.Validate(); err != nil {
-		return Filter{}, err
-	}
-	return f, nil
+	return ClientID{Class: Application}.ParseFilter(s, DocumentWildcards)
 }
 
-// Validate holds the rules for the parts of f.
+// ParseFilter takes apart what id subscribes to. A device's short filter comes back with the device's type and id. w
+// matters on Quickstart only.
+func (id ClientID) ParseFilter(s string, w Wildcards) (Filter, error) {
+	_, f, err := id.filter(s, w)
+	return f, err
+}
+
+func (id ClientID) filter(s string, w Wildcards) (need Permission, f Filter, err error) {
+	if managed(id, s) {
+		return Management, Filter{Kind: DeviceManaged, Type: id.Type, ID: id.ID, Name: s}, nil
+	}
+	var v values
+	r, err := id.find(subscribe, s, w, &v)
+	if err != nil {
+		return 0, Filter{}, err
+	}
+	f = Filter{Kind: r.kind, Type: v[vT], ID: v[vI], Name: v[vE], Format: v[vF], App: v[vA], Interface: v[vL], Rule: v[vR]}
+	if id.Class == Device {
+		f.Type, f.ID = id.Type, id.ID
+	}
+	return r.need, f, nil
+}
+
+// managed says whether s is a filter of device management: anything under iotdm-1/, # at its end included.
+func managed(id ClientID, s string) bool {
+	rest, ok := strings.CutPrefix(s, "iotdm-1/")
+	if !ok || id.Class.IsApplication() || id.Org == Quickstart || len(s) > MaxTopic {
+		return false
+	}
+	rest = strings.TrimSuffix(rest, "#")
+	for part := range strings.SplitSeq(strings.TrimSuffix(rest, "/"), "/") {
+		if part != anyLevel && !validLevel(part) && rest != "" {
+			return false
+		}
+	}
+	return rest == "" || strings.HasSuffix(rest, "/") || !strings.HasSuffix(s, "#")
+}
+
+// Validate holds the platform's rules for the parts of an application's filter.
 func (f Filter) Validate() error {
-	if f.Kind == AppStatus {
-		return checkFilterSegment("application", f.App)
+	for i := range rules {
+		if r := &rules[i]; r.kind == f.Kind && r.holds(Application, subscribe) {
+			return ClientID{Class: Application}.check(r, f.values(), DocumentWildcards)
+		}
 	}
-	if err := checkFilterSegment("device type", f.Type); err != nil {
-		return err
-	}
-	if err := checkFilterSegment("device id", f.ID); err != nil {
-		return err
-	}
-	if f.Kind == DeviceStatus {
-		return nil
-	}
-	name, format := f.Name, f.Format
-	if name == anyLevel {
-		name = "any"
-	}
-	if format == anyLevel {
-		format = "any"
-	}
-	return checkLevels("filter", f.Kind, name, format)
+	return badTopic("filter", "applications do not subscribe to %s topics", f.Kind)
 }
 
 // Matches says whether what is published on t reaches a subscriber of f.
 func (f Filter) Matches(t Topic) bool {
-	return f.Kind == t.Kind && level(f.Type, t.Type) && level(f.ID, t.ID) && level(f.Name, t.Name) && level(f.Format, t.Format)
+	return f.Kind == t.Kind && fits(f.Type, t.Type) && fits(f.ID, t.ID) && fits(f.Name, t.Name) && fits(f.Format, t.Format) && fits(f.App, t.App)
 }
 
-// Append builds the filter. The result is only as good as the parts: see Validate.
+func fits(pattern, s string) bool { return pattern == anyLevel || pattern == s }
+
+// Append builds the long form of the filter. The result is only as good as the parts: see Validate.
 func (f Filter) Append(b []byte) []byte {
-	switch f.Kind {
-	case AppStatus:
-		b = append(b, prefixApp...)
-		b = append(b, f.App...)
-		return append(b, "/mon"...)
-	case DeviceStatus:
-		b = append(b, prefixType...)
-		b = append(b, f.Type...)
-		b = append(b, "/id/"...)
-		b = append(b, f.ID...)
-		return append(b, "/mon"...)
+	if f.Kind == DeviceManaged || int(f.Kind) >= len(kinds) {
+		return append(b, f.Name...)
 	}
-	return Topic{Kind: f.Kind, Type: f.Type, ID: f.ID, Name: f.Name, Format: f.Format}.Append(b)
+	return kinds[f.Kind].long.append(b, f.values())
 }
 
 func (f Filter) String() string { return string(f.Append(nil)) }
 
-const prefixApp = "iot-2/app/"
-
-func cutFilter(s string) (Filter, bool) {
-	if rest, ok := strings.CutPrefix(s, prefixApp); ok {
-		app, ok := strings.CutSuffix(rest, "/mon")
-		return Filter{Kind: AppStatus, App: app}, ok
-	}
-	t, tail, ok := cutTopic(s)
-	switch {
-	case !ok:
-		return Filter{}, false
-	case tail == "":
-		return Filter{Kind: t.Kind, Type: t.Type, ID: t.ID, Name: t.Name, Format: t.Format}, true
-	case tail == "mon":
-		return Filter{Kind: DeviceStatus, Type: t.Type, ID: t.ID}, true
-	}
-	return Filter{}, false
-}
-
-func level(pattern, s string) bool { return pattern == anyLevel || pattern == s }
-
-func checkFilterSegment(what, s string) error {
-	if s == anyLevel || ValidSegment(s) {
-		return nil
-	}
-	if strings.IndexByte(s, '+') >= 0 {
-		return badTopic("filter", "+ must fill a whole level, %s is %q", what, clip(s))
-	}
-	return badTopic("filter", "%v", CheckSegment(what, s))
+func (f Filter) values() *values {
+	return &values{vT: f.Type, vI: f.ID, vE: f.Name, vF: f.Format, vA: f.App, vL: f.Interface, vR: f.Rule}
 }

@@ -2,52 +2,39 @@ package wiotp
 
 import "strings"
 
-// A Kind is what a topic or filter is about.
-type Kind byte
-
-const (
-	Event        Kind = iota // iot-2/type/T/id/I/evt/E/fmt/F
-	Command                  // iot-2/type/T/id/I/cmd/C/fmt/F
-	DeviceStatus             // iot-2/type/T/id/I/mon, subscribed only
-	AppStatus                // iot-2/app/A/mon, subscribed only
-)
-
-func (k Kind) String() string {
-	switch k {
-	case Event:
-		return "event"
-	case Command:
-		return "command"
-	case DeviceStatus:
-		return "device status"
-	case AppStatus:
-		return "application status"
-	}
-	return "unknown"
-}
-
-// A Topic is what an application publishes on: an event as if from a device, or a command to it.
+// A Topic is what a message is about. Applications and gateways see it in its long form, a device its own in the short
+// one: the same event is iot-2/type/kiln/id/K-1/evt/t/fmt/json here and iot-2/evt/t/fmt/json there.
 type Topic struct {
-	Kind     Kind   // Event or Command
+	Kind     Kind
 	Type, ID string // the device
-	Name     string // event or command id
+	Name     string // event or command id; with DeviceManaged the topic as it came
 	Format   string
+	App      string // AppStatus
 }
 
-// ParseTopic takes a topic apart as the platform does: anything that is not exactly an event or command topic is
-// refused. It allocates nothing when the topic is good.
-func ParseTopic(s string) (Topic, error) {
-	t, tail, ok := cutTopic(s)
-	if !ok || tail != "" {
-		return Topic{}, badTopic("topic", "%q: an application publishes on iot-2/type/T/id/I/evt/E/fmt/F or …/cmd/C/fmt/F only", clip(s))
-	}
-	if len(s) > MaxTopic {
-		return Topic{}, badTopic("topic", "topic has %d bytes, MQTT ends at %d", len(s), MaxTopic)
-	}
-	if err := t.check(); err != nil {
+// ParseTopic takes apart what an application publishes on, as the platform does: anything that is not exactly an event
+// or command topic is refused. It allocates nothing when the topic is good.
+func ParseTopic(s string) (Topic, error) { return ClientID{Class: Application}.ParseTopic(s) }
+
+// ParseTopic takes apart what id publishes on. A device's short topic comes back with the device's type and id.
+func (id ClientID) ParseTopic(s string) (Topic, error) {
+	var v values
+	r, err := id.find(publish, s, DocumentWildcards, &v) // no wildcard is ever published on
+	if err != nil {
 		return Topic{}, err
 	}
-	return t, nil
+	return id.topic(r, s, &v), nil
+}
+
+func (id ClientID) topic(r *rule, s string, v *values) Topic {
+	t := Topic{Kind: r.kind, Type: v[vT], ID: v[vI], Name: v[vE], Format: v[vF]}
+	if id.Class == Device {
+		t.Type, t.ID = id.Type, id.ID
+	}
+	if r.kind == DeviceManaged {
+		t.Name = s
+	}
+	return t
 }
 
 // Validate says whether legacybridge publishes on t: stricter than the platform, which takes more in event ids and
@@ -66,78 +53,144 @@ func (t Topic) Validate() error {
 	return nil
 }
 
-// Append builds the topic. The result is only as good as the parts: see Validate.
+// Append builds the long form. The result is only as good as the parts: see Validate.
 func (t Topic) Append(b []byte) []byte {
-	b = append(b, prefixType...)
-	b = append(b, t.Type...)
-	b = append(b, "/id/"...)
-	b = append(b, t.ID...)
-	if t.Kind == Command {
-		b = append(b, "/cmd/"...)
-	} else {
-		b = append(b, "/evt/"...)
+	if t.Kind == DeviceManaged || int(t.Kind) >= len(kinds) {
+		return append(b, t.Name...)
 	}
-	b = append(b, t.Name...)
-	b = append(b, "/fmt/"...)
-	return append(b, t.Format...)
+	v := values{vT: t.Type, vI: t.ID, vE: t.Name, vF: t.Format, vA: t.App}
+	return kinds[t.Kind].long.append(b, &v)
 }
 
 func (t Topic) String() string { return string(t.Append(nil)) }
 
-// check holds the platform's own rules for the four parts.
-func (t *Topic) check() error {
-	if !ValidSegment(t.Type) {
-		return badTopic("topic", "%v", CheckSegment("device type", t.Type))
+// Name is t as id receives it: the short form for a device, the long one for all others.
+func (id ClientID) Name(t Topic) string {
+	if id.Class != Device || int(t.Kind) >= len(kinds) || kinds[t.Kind].short.levels == nil {
+		return t.String()
 	}
-	if !ValidSegment(t.ID) {
-		return badTopic("topic", "%v", CheckSegment("device id", t.ID))
-	}
-	return checkLevels("topic", t.Kind, t.Name, t.Format)
+	return string(kinds[t.Kind].short.append(nil, &values{vE: t.Name, vF: t.Format}))
 }
 
-func checkLevels(rule string, k Kind, name, format string) error {
-	if !validLevel(name) {
-		return badTopic(rule, "%s id %q is empty or has characters that are not allowed", k, clip(name))
+// find returns the rule that allows s, its variables checked and put into v.
+func (id ClientID) find(w way, s string, wild Wildcards, v *values) (*rule, error) {
+	if len(s) > MaxTopic {
+		return nil, badTopic(w.rule(), "it has %d bytes, MQTT ends at %d", len(s), MaxTopic)
 	}
-	if !validLevel(format) {
-		return badTopic(rule, "format %q is empty or has characters that are not allowed", clip(format))
+	table := id.table(wild)
+	for i := range table {
+		r := &table[i]
+		if r.holds(id.Class, w) && r.form.cut(s, v) {
+			return r, id.check(r, v, wild)
+		}
+	}
+	return nil, id.nowhere(w, s, table)
+}
+
+// check holds the rules for the variables of a topic or filter.
+func (id ClientID) check(r *rule, v *values, wild Wildcards) error {
+	name := r.way.rule()
+	for _, l := range r.form.levels {
+		if l.v < 0 {
+			continue
+		}
+		s, letter := v[l.v], variables[l.v:l.v+1]
+		if s == anyLevel && r.way == subscribe {
+			if strings.Contains(r.plus, letter) {
+				continue
+			}
+			if id.Org == Quickstart {
+				return badTopic("quickstart_wildcards", "%s does not allow + as %s (rules.quickstart_wildcards = %q)", Quickstart, varName(r, l.v), wild.String())
+			}
+			return badTopic(name, "+ is not allowed as %s", varName(r, l.v))
+		}
+		if strings.IndexByte(s, '+') >= 0 && r.way == subscribe {
+			return badTopic(name, "+ must fill a whole level, %s is %q", varName(r, l.v), clip(s))
+		}
+		switch l.v {
+		case vT, vI, vA:
+			if !ValidSegment(s) {
+				return badTopic(name, "%v", CheckSegment(varName(r, l.v), s))
+			}
+		default:
+			if !validLevel(s) {
+				return badTopic(name, "%s %q is empty or has characters that are not allowed", varName(r, l.v), clip(s))
+			}
+		}
+	}
+	if r.format != "" && v[vF] != r.format {
+		return badTopic("quickstart", "%s takes events of devices in format %s only, this is %q", Quickstart, r.format, clip(v[vF]))
+	}
+	if id.Class == Gateway && r.kind == Notice && (v[vT] != id.Type || v[vI] != id.ID) {
+		return badTopic(name, "a gateway receives its own notices only: iot-2/type/%s/id/%s/notify", id.Type, id.ID)
 	}
 	return nil
 }
 
-const prefixType = "iot-2/type/"
+// nowhere says what id may do instead.
+func (id ClientID) nowhere(w way, s string, table []rule) error {
+	name := w.rule()
+	if w == subscribe && strings.IndexByte(s, '#') >= 0 {
+		return badTopic(name, "%q: # is never allowed, use + for each level", clip(s))
+	}
+	if id.Org == Quickstart {
+		var v values
+		for i := range rules {
+			if r := &rules[i]; r.holds(id.Class, w) && r.form.cut(s, &v) {
+				return badTopic("quickstart", "%s does not let a %s %s %s topics", Quickstart, id.Class, w, r.kind)
+			}
+		}
+	}
+	var forms []string
+	for i := range table {
+		if r := &table[i]; r.holds(id.Class, w) && r.kind <= Notice {
+			forms = append(forms, r.form.text)
+		}
+	}
+	only := "nothing"
+	if n := len(forms); n > 1 {
+		only = strings.Join(forms[:n-1], ", ") + " or " + forms[n-1] + " only"
+	} else if n == 1 {
+		only = forms[0] + " only"
+	}
+	hint := ""
+	var v values
+	for i := range rules {
+		if r := &rules[i]; r.way == w && !r.holds(id.Class, w) && r.form.cut(s, &v) {
+			hint = "; this topic is for client ids that start with " + r.classes[:1] + ":"
+			break
+		}
+	}
+	return badTopic(name, "%q: a client id %c:… can %s %s%s", clip(s), id.Class, w, only, hint)
+}
 
-// cutTopic splits iot-2/type/T/id/I and what follows: evt/E/fmt/F and cmd/C/fmt/F go into t, anything else is tail.
-// The parts are not checked.
-func cutTopic(s string) (t Topic, tail string, ok bool) {
-	rest, ok := strings.CutPrefix(s, prefixType)
-	if !ok {
-		return t, s, false
+// rule is the name of the rule that a wrong topic or filter breaks.
+func (w way) rule() string {
+	if w == subscribe {
+		return "filter"
 	}
-	if t.Type, rest, ok = strings.Cut(rest, "/"); !ok {
-		return t, s, false
+	return "topic"
+}
+
+// varName is what a variable of r is called.
+func varName(r *rule, v int8) string {
+	switch v {
+	case vT:
+		return "device type"
+	case vI:
+		return "device id"
+	case vE:
+		return r.kind.String() + " id"
+	case vF:
+		return "format"
+	case vA:
+		return "application"
+	case vL:
+		return "interface"
+	case vR:
+		return "rule"
 	}
-	if rest, ok = strings.CutPrefix(rest, "id/"); !ok {
-		return t, s, false
-	}
-	if t.ID, rest, ok = strings.Cut(rest, "/"); !ok {
-		return t, s, false
-	}
-	switch {
-	case strings.HasPrefix(rest, "evt/"):
-		t.Kind = Event
-	case strings.HasPrefix(rest, "cmd/"):
-		t.Kind = Command
-	default:
-		return t, rest, true
-	}
-	name, format, found := strings.Cut(rest[len("evt/"):], "/")
-	format, isFmt := strings.CutPrefix(format, "fmt/")
-	if !found || !isFmt {
-		return t, rest, true
-	}
-	t.Name, t.Format = name, format
-	return t, "", true
+	return "device management part"
 }
 
 // clip keeps what a stranger sent readable in an error.
