@@ -28,7 +28,7 @@ func (s *Source) next(now time.Time) (*unit, time.Time) {
 		if u.done {
 			continue
 		}
-		if u.due.Sub(now) > u.ahead+time.Second { // a clock that was put back must not stop aligned polls
+		if u.clockSet(now) {
 			u.plan(s.started, now, now)
 		}
 		due := u.due
@@ -45,7 +45,24 @@ func (s *Source) next(now time.Time) (*unit, time.Time) {
 // plan makes the first tick not before t the next poll.
 func (u *unit) plan(started, now, t time.Time) {
 	u.tick = tick(started, t, u.Every, u.Align)
-	u.due, u.ahead = u.tick, u.tick.Sub(now)
+	u.at(now, u.tick.Sub(now))
+	if u.Align != nil {
+		u.wall = u.tick
+	}
+}
+
+func (u *unit) at(now time.Time, ahead time.Duration) {
+	u.due, u.ahead, u.wall = now.Add(ahead), ahead, time.Time{}
+}
+
+// clockSet tells whether the clock was set since an aligned poll was planned: it is then due at another moment. Everything
+// else is planned in the time that passes, for times of day cannot be held against times before the clock was set.
+func (u *unit) clockSet(now time.Time) bool {
+	if u.wall.IsZero() {
+		return false
+	}
+	left := u.due.Sub(now)
+	return left > u.ahead+time.Second || (u.wall.Sub(now)-left).Abs() > time.Second
 }
 
 // repeat plans u's poll again because the unit said that it is busy, and tells whether there is time for it.
@@ -57,7 +74,7 @@ func (s *Source) repeat(u *unit, now time.Time) bool {
 	if !s.cfg.Once && !now.Add(wait).Before(tick(s.started, now.Add(1), u.Every, u.Align)) {
 		return false
 	}
-	u.due, u.ahead = now.Add(wait), wait
+	u.at(now, wait)
 	return true
 }
 
@@ -68,7 +85,8 @@ func (s *Source) again(u *unit, now time.Time) {
 	switch {
 	case u.misses >= patience:
 		s.probeAfter = now.Add((probeShare - 1) * took)
-		from = later(from, u.tick.Add(max(probeEvery, probeShare*took)))
+		pause := max(probeEvery, probeShare*took)
+		from = later(from, now.Add(min(u.tick.Add(pause).Sub(now), pause))) // not longer for a clock that was put back
 	case u.misses == 2:
 		from = later(from, now.Add(secondPause*took))
 	case u.misses == 1:
@@ -85,7 +103,8 @@ func (s *Source) again(u *unit, now time.Time) {
 func (s *Source) hurry(now time.Time) {
 	for _, u := range s.units {
 		if u.misses >= patience {
-			u.tick, u.due, u.ahead = now, now, 0
+			u.tick = now
+			u.at(now, 0)
 		}
 	}
 }

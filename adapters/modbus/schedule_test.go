@@ -59,3 +59,32 @@ func TestHistoryKeepsTheLast(t *testing.T) {
 		t.Errorf("got %d of %d, want 2 of the last 4", h.count(), h.n)
 	}
 }
+
+// An aligned poll is a time of day, any other a time that passes: after the clock was set the two cannot be compared.
+func TestClockThatIsSetStarvesNoUnit(t *testing.T) {
+	s, err := New(Config{Link: "bus", Devices: []Device{
+		{Name: "a", Unit: 1, Every: time.Second, Points: []Point{{Name: "p"}}},
+		{Name: "b", Unit: 2, Every: time.Minute, Align: time.UTC, Points: []Point{{Name: "p"}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, by := range []time.Duration{-50 * 365 * 24 * time.Hour, -time.Hour, 50 * 365 * 24 * time.Hour} {
+		now := time.Now()
+		s.started = now
+		for _, u := range s.units {
+			u.plan(now, now, now)
+		}
+		b := s.units[1]
+		b.wall = b.wall.Add(by) // as it would have been planned by a clock that stood so far off
+		before := b.due
+		if s.next(now); !b.wall.Equal(tick(now, now, time.Minute, time.UTC)) {
+			t.Errorf("clock off by %v: the aligned poll is planned for %v, want the next minute", by, b.wall)
+		}
+		if b.due.Sub(before).Abs() > time.Second || b.due.Sub(now) > time.Minute {
+			t.Errorf("clock off by %v: the aligned poll is due in %v", by, b.due.Sub(now))
+		}
+		if left := b.due.Sub(s.units[0].due); left > time.Minute || left < -time.Minute {
+			t.Errorf("clock off by %v: the units are %v apart", by, left)
+		}
+	}
+}

@@ -30,7 +30,8 @@ type unit struct {
 	arrived time.Time // the last of these answers
 
 	tick  time.Time     // the poll that is due or was last made
-	due   time.Time     // when to make it, or to repeat it
+	due   time.Time     // when to make it, or to repeat it, in the time that passes
+	wall  time.Time     // due as a time of day; zero: it is none
 	ahead time.Duration // how far due was away when it was set
 	began time.Time     // the last poll
 	done  bool          // Once: polled

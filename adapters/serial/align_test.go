@@ -21,7 +21,7 @@ func TestClockThatIsPutBackDoesNotStopAlignedQuestions(t *testing.T) {
 		t.Errorf("after the clock was put back the next question is due in %v, want in 30 s", got)
 	}
 	probe := morning.Add(probeEvery)
-	a.plan(morning, probe) // a silent device: this is no multiple of anything
+	a.plan(morning, probeEvery) // a silent device: this is no multiple of anything
 	if l.clockSet(morning.Add(time.Second)); !a.due.Equal(probe) {
 		t.Errorf("the probe of a silent device was moved to %v, want %v", a.due, probe)
 	}

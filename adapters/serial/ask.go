@@ -27,7 +27,8 @@ type asker struct {
 	align *time.Location
 	pulse *pulse
 
-	due   time.Time
+	due   time.Time     // in the time that passes
+	wall  time.Time     // due as a time of day; zero: it is none
 	ahead time.Duration // how far due was away when it was set
 	asked bool          // in this session
 }
@@ -50,9 +51,8 @@ func (l *session) start(now time.Time) {
 			continue
 		}
 		a.asked = false
-		a.plan(now, now)
-		if a.align != nil {
-			a.plan(now, nextAligned(now, a.every, a.align))
+		if a.plan(now, 0); a.align != nil {
+			a.planAligned(now)
 		}
 		longest = max(longest, a.timeout())
 	}
@@ -60,13 +60,27 @@ func (l *session) start(now time.Time) {
 	l.hush = now.Add(l.hushFor)
 }
 
-func (a *asker) plan(now, due time.Time) { a.due, a.ahead = due, due.Sub(now) }
+// plan sets when a is asked next: at the next multiple of local time, or so long after now.
+func (a *asker) plan(now time.Time, ahead time.Duration) {
+	a.due, a.ahead, a.wall = now.Add(ahead), ahead, time.Time{}
+}
 
-// clockSet plans aligned questions again when the clock was put back: they would be away as far as it was.
+func (a *asker) planAligned(now time.Time) {
+	at := nextAligned(now, a.every, a.align)
+	a.plan(now, at.Sub(now))
+	a.wall = at.Round(0)
+}
+
+// clockSet plans aligned questions again when the clock was set since: they are due at another moment. Everything else is
+// planned in the time that passes, for times of day cannot be held against times before the clock was set.
 func (l *session) clockSet(now time.Time) {
 	for _, a := range l.askers {
-		if a != nil && a.align != nil && a.due.Sub(now) > a.ahead+time.Second {
-			a.plan(now, nextAligned(now, a.every, a.align))
+		if a == nil || a.wall.IsZero() {
+			continue
+		}
+		left := a.due.Sub(now)
+		if left > a.ahead+time.Second || (a.wall.Sub(now)-left).Abs() > time.Second {
+			a.planAligned(now)
 		}
 	}
 }
@@ -186,11 +200,11 @@ func (l *session) overheard() {
 // again plans the next question to a. Periods that went by unused are left out.
 func (l *session) again(a *asker, now time.Time) {
 	if a.pulse.misses >= missesDown && l.asks > 1 && a.every < probeEvery {
-		a.plan(now, now.Add(probeEvery))
+		a.plan(now, probeEvery)
 		return
 	}
 	if a.align != nil {
-		a.plan(now, nextAligned(now, a.every, a.align))
+		a.planAligned(now)
 		return
 	}
 	a.due = a.due.Add(a.every)
