@@ -50,7 +50,10 @@ func runPlatform(cmd *cobra.Command, g *globals, cfg *config.Config) error {
 		where = filepath.Join(local.Store, "key.json")
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "platform %q on %s\n  client id   a:%s:YOUR-APP\n  key, token  %s\n", local.Org, p.Addr(), local.Org, where)
-	return p.Run(ctx)
+	if err := p.Run(ctx); err != nil {
+		return exit(exitDisk, err)
+	}
+	return nil
 }
 
 // loadOrDefaults reads the configuration, or gives the defaults of an empty one when none was named and none is there.

@@ -58,6 +58,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	defer cancelDeliver()
 
 	var plat *localplatform.Platform
+	lost := make(chan error, 1) // the embedded platform, by its disk or its listener
 	platform := s.cfg.Platform
 	if s.cfg.Local {
 		if plat, err = localplatform.Open(s.cfg.LocalCfg); err != nil {
@@ -65,7 +66,12 @@ func (s *site) run(ctx context.Context) (err error) {
 		}
 		serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 		var served sync.WaitGroup
-		served.Go(func() { s.logEnd("platform", plat.Run(serving)) })
+		served.Go(func() {
+			if err := plat.Run(serving); err != nil {
+				s.logEnd("platform", err)
+				lost <- err
+			}
+		})
 		defer func() { stop(); served.Wait() }() // after the publisher has gone
 		useLocal(&platform, plat)
 	}
@@ -114,6 +120,8 @@ func (s *site) run(ctx context.Context) (err error) {
 		case <-ctx.Done():
 		case <-q.Failed():
 			return exit(exitDisk, q.Err())
+		case err := <-lost:
+			return exit(exitDisk, err)
 		case err := <-delivered: // only the queue's failure ends it early
 			return exit(exitDisk, err)
 		}

@@ -20,9 +20,11 @@ type Config struct {
 	Log          *slog.Logger
 }
 
-// A User is an API key's token.
+// A User is what belongs to an API key.
 type User struct {
 	Token wiotp.Token
+	Role  wiotp.Role
+	Group wiotp.Group // the devices that it may act for; nil: all
 }
 
 // A Device is a registered device.

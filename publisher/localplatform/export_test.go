@@ -1,6 +1,9 @@
 package localplatform
 
-import "time"
+import (
+	"syscall"
+	"time"
+)
 
 // SetLoginWait shortens the wait for a login, so that a test need not last as long.
 func (p *Platform) SetLoginWait(d time.Duration) {
@@ -15,3 +18,12 @@ const (
 	MaxSessions = maxSessions
 	MaxBehind   = maxBehind
 )
+
+// FailDisk makes every later fsync of the store fail, and writes something to sync.
+func (p *Platform) FailDisk() {
+	d := &disk{syncErr: syscall.EIO}
+	p.journal.fileMu.Lock()
+	p.journal.f = d.file(p.journal.f)
+	p.journal.fileMu.Unlock()
+	_, _ = p.registry.adopt("late", "comer", "")
+}

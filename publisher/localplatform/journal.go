@@ -332,7 +332,7 @@ func (j *journal) settle(n uint64) {
 // fail is the end of the journal. What a failed write or fsync has left on the disk is not known, and a second fsync
 // may succeed without it: so it is never tried again.
 func (j *journal) fail(err error) {
-	if j.end(fmt.Errorf("platform store %s: the disk failed, nothing more is acknowledged: %w", j.path(), err)) {
+	if j.end(fmt.Errorf("platform store %s: %w, nothing more is acknowledged: %w", j.path(), ErrDisk, err)) {
 		close(j.broken)
 	}
 }

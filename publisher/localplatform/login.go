@@ -2,8 +2,6 @@ package localplatform
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -13,24 +11,6 @@ import (
 
 	"legacybridge/publisher/wiotp"
 )
-
-// users is the digest of each API key's token: digests are of one length, so that comparing them tells nothing.
-type users map[string][sha256.Size]byte
-
-func newUsers(configured map[string]User, apiKey string, token wiotp.Token) users {
-	u := users{apiKey: sha256.Sum256([]byte(token.Reveal()))}
-	for key, user := range configured {
-		u[key] = sha256.Sum256([]byte(user.Token.Reveal()))
-	}
-	return u
-}
-
-// has takes the same time for an unknown key as for a wrong token.
-func (u users) has(apiKey string, token []byte) bool {
-	got := sha256.Sum256(token)
-	want, known := u[apiKey]
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && known
-}
 
 // refusedLevel5 is how MQTT 5 is told that it is not spoken here: in its own form.
 const refusedLevel5 byte = 0x84
@@ -109,12 +89,15 @@ func (p *Platform) admit(c *conn, raw []byte) (*login, error) {
 		return nil, refuse("scalable", wiotp.BadClientID, "scalable applications (A:ORG:APP) are not supported yet, log in as a:%s:%s", id.Org, id.App)
 	case !l.hasUser:
 		return nil, refuse("api_key", wiotp.NotAuthorized, "the login has no API key as user name")
-	case !p.users.has(l.user, l.password):
+	}
+	if _, ok := p.login(l.user, string(l.password)); !ok {
 		if _, known := p.users[l.user]; !known {
 			// The name is not logged: people put the token into the wrong field.
 			return nil, refuse("api_key", wiotp.NotAuthorized, "the user name is not an API key of this platform")
 		}
 		return nil, refuse("token", wiotp.NotAuthorized, "wrong token for API key %s", l.user)
+	}
+	switch {
 	case !l.will.set:
 		return l, nil
 	case l.will.size == 0: // the broker cannot carry it

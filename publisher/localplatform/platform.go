@@ -8,8 +8,10 @@
 //	conn.go      a socket that never makes the broker wait for a slow reader
 //	rules.go     what a client may publish and subscribe to; a violation closes the connection without an answer
 //	hooks.go     where the broker asks
+//	users.go     the API keys, their roles and devices
 //	registry.go  the registered devices
-//	store.go     the folder: one process at a time, and the key that the first start makes
+//	store.go     the folder: one process at a time, the key that the first start makes, and what is kept
+//	journal.go   the log on disk behind it
 //	refusals.go  one log line per refusal, repeats summed up
 //
 // What holds: events reach every subscriber whose filter matches, in the order of their publisher, never with RETAIN.
@@ -38,8 +40,13 @@ import (
 	"legacybridge/publisher/wiotp"
 )
 
-// ErrBusy means that another process owns the store.
-var ErrBusy = errors.New("another process owns this store")
+var (
+	// ErrBusy means that another process owns the store.
+	ErrBusy = errors.New("another process owns this store")
+	// ErrDisk means that the store's disk has failed. Nothing that was acknowledged is lost; a new start reads what is
+	// there.
+	ErrDisk = errors.New("the disk failed")
+)
 
 // A Platform is a running broker.
 type Platform struct {
@@ -53,6 +60,7 @@ type Platform struct {
 	store      io.Closer
 	listener   net.Listener
 	broker     *mqtt.Server
+	journal    *journal
 	registry   *registry
 	refusals   *refusals
 	log        *slog.Logger
@@ -78,7 +86,6 @@ func Open(cfg Config) (*Platform, error) {
 		maxPayload: cfg.MaxPayload,
 		reject:     cfg.Unregistered == RejectUnregistered,
 		loginWait:  loginWait,
-		registry:   newRegistry(cfg.Devices),
 		log:        cfg.Log,
 		open:       map[*conn]struct{}{},
 		sessions:   map[string]*conn{},
@@ -100,11 +107,14 @@ func Open(cfg Config) (*Platform, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	p.users = newUsers(cfg.Users, p.apiKey, p.token)
-	if p.broker, err = p.newBroker(); err != nil {
+	if err := p.load(store.dir, cfg.Devices); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	if p.broker, err = p.newBroker(); err != nil {
+		return nil, errors.Join(err, p.closeStore())
+	}
 	if p.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
-		return nil, errors.Join(fmt.Errorf("platform cannot listen: %w", err), store.Close())
+		return nil, errors.Join(fmt.Errorf("platform cannot listen: %w", err), p.closeStore())
 	}
 	return p, nil
 }
@@ -112,15 +122,19 @@ func Open(cfg Config) (*Platform, error) {
 // Addr is where it listens.
 func (p *Platform) Addr() net.Addr { return p.listener.Addr() }
 
-// Key is the API key and token that legacybridge's own sessions use: the store's, or the first of Users in the order
-// of the alphabet.
+// Key is the API key and token that legacybridge's own sessions use: the store's, or the first of Users that may
+// do all that they do.
 func (p *Platform) Key() (apiKey string, token wiotp.Token) { return p.apiKey, p.token }
 
-// Run serves until ctx is done, and gives listener and store back. It returns an error only if the listener breaks.
+// Run serves until ctx is done, and gives listener and store back. It returns an error only if the listener breaks or
+// the store's disk fails, see ErrDisk.
 func (p *Platform) Run(ctx context.Context) error {
 	if err := p.broker.Serve(); err != nil {
-		return errors.Join(err, p.listener.Close(), p.store.Close())
+		return errors.Join(err, p.listener.Close(), p.closeStore())
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	p.serving.Go(func() { p.tend(ctx, end) })
 	stop := context.AfterFunc(ctx, func() { p.listener.Close() })
 	defer stop()
 	var reports sync.WaitGroup
@@ -132,12 +146,13 @@ func (p *Platform) Run(ctx context.Context) error {
 	if ctx.Err() == nil {
 		err = errors.Join(err, p.listener.Close())
 	}
+	end()
 
 	p.closeAll()
 	p.serving.Wait()
 	hush()
 	reports.Wait()
-	return errors.Join(err, p.broker.Close(), p.store.Close())
+	return errors.Join(err, p.broker.Close(), p.closeStore())
 }
 
 // Stats is what the platform has seen since Open.
@@ -165,6 +180,6 @@ func (p *Platform) Stats() Stats {
 		Silent:      p.silent.Load(),
 		Dropped:     p.dropped.Load(),
 	}
-	s.Unregistered, s.Others = p.registry.strangers()
+	s.Unregistered, s.Others = p.registry.strange.counts()
 	return s
 }

@@ -12,14 +12,12 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"legacybridge/publisher/wiotp"
 )
 
 // A registry is the device types and devices that the platform knows, kept in the journal, and a count for those that
 // it does not know but had events. Entries are never changed, only replaced: what a method returns may be read freely.
 type registry struct {
-	journal *journal
+	journal *journal // set once it has been replayed
 
 	mu      sync.RWMutex
 	types   map[string]*deviceType
@@ -110,8 +108,8 @@ var (
 	errMax      = errors.New("the registry is full")
 )
 
-func newRegistry(j *journal) *registry {
-	return &registry{journal: j, types: map[string]*deviceType{}, devices: map[Device]*device{}, strange: strangers{unknown: map[Device]uint64{}}}
+func newRegistry() *registry {
+	return &registry{types: map[string]*deviceType{}, devices: map[Device]*device{}, strange: strangers{unknown: map[Device]uint64{}}}
 }
 
 // configure registers what the configuration names and the registry does not have.
@@ -242,10 +240,4 @@ func (r *registry) listDevices(typ string, after Device, limit int, show func(De
 
 func compareDevices(a, b Device) int {
 	return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID))
-}
-
-// A user is what an API key may do.
-type user struct {
-	role  wiotp.Role
-	group wiotp.Group // nil: every device
 }

@@ -26,10 +26,10 @@ func (p *Platform) mayPublish(topic string, size int) error {
 
 // mayAct settles rules.unregistered for one event of d.
 func (p *Platform) mayAct(d Device) error {
-	if p.registry.has(d) {
+	if p.registry.has(d.Type, d.ID) {
 		return nil
 	}
-	first := p.registry.stranger(d)
+	first := p.registry.strange.add(d)
 	if p.reject {
 		return &wiotp.Refusal{Rule: ruleUnregistered, Code: wiotp.NotAuthorized,
 			Why: fmt.Sprintf("device %s is not registered (rules.unregistered = \"reject\")", d)}

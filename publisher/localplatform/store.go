@@ -2,6 +2,7 @@ package localplatform
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"legacybridge/publisher/wiotp"
 )
@@ -63,11 +65,62 @@ func (s *store) Close() error {
 	return s.lock.Close()
 }
 
+// load reads what the store kept, and registers the devices of the configuration.
+func (p *Platform) load(dir string, devices []Device) (err error) {
+	p.registry = newRegistry()
+	if p.journal, err = openJournal(dir, p.log, p.replay); err != nil {
+		return err
+	}
+	p.registry.journal = p.journal
+	if err := p.registry.configure(devices); err != nil {
+		return errors.Join(err, p.journal.Close())
+	}
+	return nil
+}
+
+// replay gives a record of the journal to its owner.
+func (p *Platform) replay(kind byte, body []byte) error {
+	return p.registry.replay(kind, body)
+}
+
+// tend rewrites the journal when it has outgrown what it holds, and ends the platform when its disk has failed.
+func (p *Platform) tend(ctx context.Context, end context.CancelFunc) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.journal.failed():
+			end()
+			return
+		case <-p.journal.bloated():
+		}
+		err := p.journal.compact(p.registry.snapshot)
+		if err == nil {
+			continue
+		}
+		p.log.Warn("the platform's store could not be rewritten, it goes on growing; will retry", "file", p.journal.path(), "err", err, "dur", compactPause)
+		select {
+		case <-ctx.Done():
+		case <-p.journal.failed():
+		case <-time.After(compactPause):
+		}
+	}
+}
+
+// compactPause follows a snapshot that could not be written, mostly because the disk is full.
+const compactPause = time.Minute
+
+// closeStore gives the folder back after what was written is kept. Its error tells whether it was.
+func (p *Platform) closeStore() error {
+	return errors.Join(p.journal.Close(), p.store.Close())
+}
+
 // key is what legacybridge's own sessions log in with. Without configured users it is the store's, made now if there
 // is none.
 func (s *store) key(cfg Config) (string, wiotp.Token, error) {
 	if len(cfg.Users) > 0 {
-		first := slices.Min(slices.Collect(maps.Keys(cfg.Users)))
+		keys := slices.Sorted(maps.Keys(cfg.Users))
+		first := keys[max(0, slices.IndexFunc(keys, func(k string) bool { return cfg.Users[k].mayAll() }))]
 		return first, cfg.Users[first].Token, nil
 	}
 	if s.dir != "" {

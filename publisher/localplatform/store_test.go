@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"legacybridge/publisher/localplatform"
 	"legacybridge/publisher/wiotp"
@@ -136,5 +137,23 @@ func TestConfigurationsThatCannotWork(t *testing.T) {
 		if p, err := localplatform.Open(cfg); err == nil {
 			t.Errorf("%s: got %v, want an error", name, p.Addr())
 		}
+	}
+}
+
+func TestFailedDiskEndsThePlatform(t *testing.T) {
+	p, err := localplatform.Open(localplatform.Config{Listen: "127.0.0.1:0", Org: "legacy", Store: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.Run(t.Context()) }()
+	p.FailDisk()
+	select {
+	case err := <-done:
+		if !errors.Is(err, localplatform.ErrDisk) {
+			t.Errorf("got %v, want ErrDisk", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the platform goes on without its disk")
 	}
 }
