@@ -2,15 +2,12 @@ package config
 
 import (
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"legacybridge/publisher/localplatform"
 	"legacybridge/publisher/queue"
-	"legacybridge/publisher/wiotp"
 )
 
 // assemble checks the tables and fills each package's Config. What a problem spoils is left at its default: the
@@ -179,45 +176,4 @@ func (l *loader) folders(cfg *Config) {
 			}
 		}
 	}
-}
-
-// localOrganisation is the embedded platform's own, beside which it may serve Quickstart.
-func localOrganisation(org string) string {
-	if org == wiotp.Quickstart {
-		return localOrg
-	}
-	return org
-}
-
-func (l *loader) local(cfg *Config) localplatform.Config {
-	n := l.single["local"]
-	local := localplatform.Config{
-		Listen:     val(n, "listen", "127.0.0.1:1883"),
-		Org:        localOrganisation(cfg.Org),
-		Store:      val(n, "store", "state:local"),
-		MaxPayload: int(val(n, "max_payload", int64(defaultMaxPayload))),
-	}
-	if local.Store != "memory" {
-		local.Store = l.pathOf(n, "store", "state:local")
-	}
-	if val(n.sub("rules"), "unregistered", "reject") == "accept" {
-		local.Unregistered = localplatform.AcceptUnregistered
-	}
-	if n.has("users") {
-		local.Users = l.users(n.sub("users"), cfg)
-	}
-	host, _, _ := net.SplitHostPort(local.Listen)
-	if ip := net.ParseIP(host); n.has("listen") && !n.has("users") && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		p := l.errorf("SEC005", n.kid("listen").value(), "others can reach %s, and no [local.users] says who may", local.Listen)
-		p.label = "listen on 127.0.0.1, or name the users"
-	}
-	if cfg.Local && cfg.Platform.MaxPayload > local.MaxPayload {
-		at, label := n.kid("max_payload"), "the embedded platform hangs up above it"
-		if p := l.single["platform"]; p.has("max_payload") {
-			at = p.kid("max_payload")
-		}
-		p := l.errorf("PLT029", at.value(), "platform.max_payload is %d, and local.max_payload %d", cfg.Platform.MaxPayload, local.MaxPayload)
-		p.label = label
-	}
-	return local
 }

@@ -29,18 +29,19 @@ import (
 
 // A Config is a whole checked configuration, ready to be run.
 type Config struct {
-	File     string   // main file
-	Files    []string // all files read, main file first, as they are named in messages
-	Site     Site
-	Local    bool                 // server = "local": run the embedded platform and publish to it
-	Platform publisher.Config     // Servers empty with Local; Log and Report are left to the caller
-	Org, App string               // for the client ids of further sessions
-	Scalable bool                 // shares what it subscribes to with the other instances
-	Instance string               // only with Scalable; may be empty
-	LocalCfg localplatform.Config // [local], or its defaults
-	Queue    queue.Config
-	Log      Log
-	Links    []Link // in the order of the files
+	File         string   // main file
+	Files        []string // all files read, main file first, as they are named in messages
+	Site         Site
+	Local        bool                 // server = "local": run the embedded platform and publish to it
+	Platform     publisher.Config     // Servers empty with Local; Log and Report are left to the caller
+	Org, App     string               // for the client ids of further sessions
+	Scalable     bool                 // shares what it subscribes to with the other instances
+	Instance     string               // only with Scalable; may be empty
+	LocalCfg     localplatform.Config // [local], or its defaults
+	Queue        queue.Config
+	Certificates []*Certificate // ours, with their keys
+	Log          Log
+	Links        []Link // in the order of the files
 }
 
 // Site is [site].

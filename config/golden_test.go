@@ -41,7 +41,7 @@ func bench(t *testing.T, file string) (*Config, Problems) {
 	t.Helper()
 	t.Setenv("CREDENTIALS_DIRECTORY", "")
 	t.Setenv("LB_TEST_TOKEN", "token-of-the-tests")
-	for name, mode := range map[string]fs.FileMode{"open": 0o644, "closed": 0o600, "two-lines": 0o600} {
+	for name, mode := range map[string]fs.FileMode{"open": 0o644, "closed": 0o600, "two-lines": 0o600, "expired-key.pem": 0o600} {
 		if err := os.Chmod(filepath.Join("testdata/secrets", name), mode); err != nil {
 			t.Fatal(err)
 		}

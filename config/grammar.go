@@ -70,8 +70,8 @@ var platformKeys = []key{
 
 var localKeys = []key{
 	{name: "listen", kind: hostPort},
-	{name: "cert", kind: later, soon: true},
-	{name: "key", kind: later, soon: true},
+	{name: "cert", kind: anyText},
+	{name: "key", kind: anyText},
 	{name: "max_payload", kind: whole, lo: 1024, hi: maxMQTT},
 	{name: "store", kind: anyText},
 	{name: "users", kind: users, sub: []key{

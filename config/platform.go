@@ -1,11 +1,8 @@
 package config
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,7 +42,7 @@ func (l *loader) platform(cfg *Config) {
 	l.session(n, cfg)
 	if !badServer {
 		l.credentials(n, cfg, own)
-		l.tls(n, cfg)
+		l.clientTLS(n, cfg)
 	}
 	if n.has("max_payload") && cfg.Platform.MaxPayload > wiotp.MaxPayload && !own && !cfg.Local {
 		p := l.warnf("PLT030", n.kid("max_payload").value(), "the platform hangs up on more than %d bytes", wiotp.MaxPayload)
@@ -220,52 +217,6 @@ func (l *loader) users(n *node, cfg *Config) map[string]localplatform.User {
 		p.label = "the embedded platform would refuse the login"
 	}
 	return all
-}
-
-// tls reads the certificates. What cannot be read is a warning, as with secrets: check may run elsewhere.
-func (l *loader) tls(n *node, cfg *Config) {
-	ca, cert, key := n.kid("ca"), n.kid("cert"), n.kid("key")
-	secure := slices.ContainsFunc(cfg.Platform.Servers, func(s string) bool { return strings.HasPrefix(s, "mqtts:") })
-	for _, k := range []*node{ca, cert, key} {
-		if k != nil && !secure && !k.bad {
-			p := l.errorf("PLT026", k.key(), "%q is of no use without encryption", k.name)
-			p.label = "no server begins with mqtts://"
-			return
-		}
-	}
-	if (cert == nil) != (key == nil) {
-		k, other := cert, "key"
-		if k == nil {
-			k, other = key, "cert"
-		}
-		p := l.errorf("KEY006", k.key(), "%q has no %q", k.name, other)
-		p.label = "a client certificate is both"
-		return
-	}
-	if ca == nil && cert == nil {
-		return
-	}
-	t := &tls.Config{MinVersion: tls.VersionTLS12}
-	if pem, ok := l.pem(ca); ok {
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			l.errorf("SEC007", ca.value(), "%s holds no certificate", ca.value().written()).label = "PEM, with BEGIN CERTIFICATE"
-		}
-	}
-	if info, err := os.Stat(l.pathOf(n, "key", "")); err == nil && n.has("key") && !l.private(key, info) {
-		return
-	}
-	certPEM, ok1 := l.pem(cert)
-	keyPEM, ok2 := l.pem(key)
-	if ok1 && ok2 {
-		pair, err := tls.X509KeyPair(certPEM, keyPEM)
-		if err != nil {
-			p := l.errorf("SEC007", cert.value(), "certificate and key do not fit together: %s", strings.TrimPrefix(err.Error(), "tls: "))
-			p.second, p.there = key.value(), "the key"
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	cfg.Platform.TLS = t
 }
 
 func (l *loader) pem(k *node) ([]byte, bool) {

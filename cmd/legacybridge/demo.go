@@ -90,7 +90,9 @@ func demo(cmd *cobra.Command, g *globals, f demoFlags) (err error) {
 			eq.introduce(cmd.OutOrStdout(), plat.Addr())
 		}
 		session := cfg.Platform
-		useLocal(&session, plat)
+		if err := useLocal(cfg, &session, plat); err != nil {
+			return err
+		}
 		session.ClientID, session.Log = watchID(cfg), log.With("source", "watch")
 		filter, err := eventFilter(show.topic, watchFlags{})
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 	"legacybridge/publisher"
 	"legacybridge/publisher/localplatform"
 	"legacybridge/publisher/queue"
+	"legacybridge/publisher/wiotp"
 )
 
 // The stop: reading ends at once, what was read is committed, acknowledgements are awaited; 5 s in all.
@@ -73,7 +74,9 @@ func (s *site) run(ctx context.Context) (err error) {
 			}
 		})
 		defer func() { stop(); served.Wait() }() // after the publisher has gone
-		useLocal(&platform, plat)
+		if err := useLocal(s.cfg, &platform, plat); err != nil {
+			return err
+		}
 	}
 	platform.Build, platform.TLS = version, withClock(platform.TLS, time.Now, build, known)
 	platform.Log, platform.Report = s.log.With("source", "platform"), s.board.setPlatform
@@ -204,11 +207,13 @@ func (s *site) source(link config.Link) (adapters.Source, error) {
 }
 
 // useLocal points the publisher at the embedded platform, with its key unless the configuration names one.
-func useLocal(p *publisher.Config, plat *localplatform.Platform) {
-	p.Servers = []string{"mqtt://" + plat.Addr().String()}
-	if p.User == "" {
+func useLocal(cfg *config.Config, p *publisher.Config, plat *localplatform.Platform) error {
+	server, secure, err := cfg.ReachLocal(plat.Addr().String())
+	p.Servers, p.TLS = []string{server}, secure
+	if p.User == "" && cfg.Org != wiotp.Quickstart {
 		p.User, p.Password = plat.Key()
 	}
+	return err
 }
 
 // logEnd says why a part of the system ended before it was told to.

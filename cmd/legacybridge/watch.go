@@ -132,11 +132,14 @@ func watchSession(cfg *config.Config) (publisher.Config, error) {
 	if !cfg.Local {
 		return session, nil
 	}
-	session.Servers = []string{"mqtt://" + cfg.LocalCfg.Listen}
-	if session.User != "" {
+	server, secure, err := cfg.ReachLocal(cfg.LocalCfg.Listen)
+	if err != nil {
+		return session, err
+	}
+	session.Servers, session.TLS = []string{server}, secure
+	if session.User != "" || cfg.Org == wiotp.Quickstart {
 		return session, nil
 	}
-	var err error
 	session.User, session.Password, err = localplatform.ReadKey(cfg.LocalCfg.Store)
 	if err != nil {
 		return session, exit(exitUnreach, fmt.Errorf("the key of the embedded platform: %w; start it with  legacybridge run  or  legacybridge platform, or name its state folder with --state", err))

@@ -1,6 +1,7 @@
 package localplatform
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,7 +11,8 @@ import (
 
 // Config is the embedded platform.
 type Config struct {
-	Listen       string // host:port
+	Listen       string      // host:port
+	TLS          *tls.Config // nil: without encryption
 	Org          string
 	Store        string          // folder; "memory" keeps nothing
 	MaxPayload   int             // bytes; 0 = wiotp.MaxPayload

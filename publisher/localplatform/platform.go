@@ -26,6 +26,7 @@ package localplatform
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -115,6 +116,9 @@ func Open(cfg Config) (*Platform, error) {
 	}
 	if p.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, errors.Join(fmt.Errorf("platform cannot listen: %w", err), p.closeStore())
+	}
+	if cfg.TLS != nil {
+		p.listener = tls.NewListener(p.listener, cfg.TLS) // the handshake is part of the login, and has its deadline
 	}
 	return p, nil
 }
