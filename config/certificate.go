@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// endsSoon is when the end of a certificate is told: somebody has to order a new one.
-const endsSoon = 30 * 24 * time.Hour
+// EndsSoon is when the end of a certificate is told: somebody has to order a new one.
+const EndsSoon = 30 * 24 * time.Hour
 
 // A Certificate is one of ours, with its private key. Get may be called concurrently; it reads the files again when
 // they have changed, so that a renewed one is used from the next connection on.
@@ -93,21 +93,14 @@ func (l *loader) certificate(n *node, use string, cfg *Config) *Certificate {
 		return nil
 	}
 	cfg.Certificates = append(cfg.Certificates, c)
-	if why := Ending(ends, time.Now()); why != "" {
+	if left := time.Until(ends); left < EndsSoon {
+		why := fmt.Sprintf("ends on %s, in %d days", ends.UTC().Format(time.DateOnly), int(left/(24*time.Hour)))
+		if left < 0 {
+			why = "ended on " + ends.UTC().Format(time.DateOnly)
+		}
 		l.warnf("SEC009", cert.value(), "the certificate %s", why).label = "have it renewed; the file is read again when it changes"
 	}
 	return c
-}
-
-// Ending says when a certificate ends, if that is near.
-func Ending(ends, now time.Time) string {
-	switch left := ends.Sub(now); {
-	case left < 0:
-		return "ended on " + ends.UTC().Format(time.DateOnly)
-	case left < endsSoon:
-		return fmt.Sprintf("ends on %s, in %d days", ends.UTC().Format(time.DateOnly), int(left/(24*time.Hour)))
-	}
-	return ""
 }
 
 // clientTLS is for servers that are reached through mqtts. What cannot be read is a warning, as with secrets: check may

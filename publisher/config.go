@@ -50,6 +50,7 @@ type State struct {
 	Acked      uint64 // events
 	SetAside   uint64
 	Reconnects uint64
+	CertEnds   time.Time // of the server's certificate; zero without TLS
 }
 
 // defaults fills in what cfg leaves out, and checks the rest.

@@ -52,8 +52,8 @@ func (r *reporter) say(level slog.Level, code, subject, msg string, args ...any)
 	r.log.Log(context.Background(), level, msg, args...)
 }
 
-func (r *reporter) connected(server string) {
-	r.state.Connected, r.state.Server, r.state.Since = true, server, time.Now()
+func (r *reporter) connected(s *session) {
+	r.state.Connected, r.state.Server, r.state.Since, r.state.CertEnds = true, s.server.addr, time.Now(), s.ends
 	r.state.Code, r.state.Why = "", ""
 	r.tell()
 }

@@ -96,6 +96,7 @@ type session struct {
 	server server
 	since  time.Time
 	ended  chan error // paho has wound up after a loss: why
+	ends   time.Time  // of the server's certificate; zero without TLS
 }
 
 // token is done when the server has acknowledged, or the connection has ended.
@@ -134,6 +135,9 @@ func open(ctx context.Context, cfg Config, srv server, dial dialer, filters int,
 		return nil, loginFailure(srv, login.ReturnCode(), w.cause())
 	}
 	s.since = time.Now()
+	if over, ok := conn.(*tls.Conn); ok {
+		s.ends = over.ConnectionState().PeerCertificates[0].NotAfter
+	}
 	return s, nil
 }
 

@@ -110,7 +110,7 @@ func (w *watcher) session(ctx context.Context, srv server) (subscribed bool, err
 		}
 		return false, err
 	}
-	w.connected(srv.addr)
+	w.connected(s)
 	w.say(slog.LevelInfo, "", srv.addr, "watching the platform", "server", srv.addr, "client", w.cfg.ClientID)
 	for {
 		select {

@@ -124,6 +124,10 @@ func (b *board) look(link, device string, stale time.Duration, started time.Time
 // setPlatform is the publisher's Report function; the publisher logs for itself.
 func (b *board) setPlatform(s publisher.State) {
 	b.mu.Lock()
+	old := b.platform.CertEnds
 	b.platform = s
 	b.mu.Unlock()
+	if s.CertEnds != old {
+		b.ending(s.CertEnds, "server", s.Server)
+	}
 }

@@ -100,6 +100,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	}
 	settleMemory()
 	go s.board.listen(ctx, s.cfg.Links)
+	go s.board.certificates(ctx, s.cfg.Certificates)
 	delivered := make(chan error, 1)
 	go func() { delivered <- pub.Run(deliver) }()
 	var reading sync.WaitGroup
