@@ -250,6 +250,11 @@ func (b *builder) finish() {
 			ask(b.events[i].when)
 		}
 	}
+	for i := range b.commands {
+		if b.commands[i].onlyIf != nil {
+			ask(b.commands[i].onlyIf)
+		}
+	}
 	for _, spec := range b.memories {
 		asked[spec.source] = true
 	}

@@ -19,7 +19,8 @@ type Device struct {
 	Computed []Computed
 	Events   []EventRule
 	Polled   time.Duration // period of the readings, 0: the device talks by itself
-	Live     bool          // like Polled > 0: Reading.Time is when the reading arrived, for it has no time of its own
+	Commands []Command
+	Live     bool // like Polled > 0: Reading.Time is when the reading arrived, for it has no time of its own
 }
 
 // A Kind is what the text of a point is.

@@ -19,6 +19,7 @@ type device struct {
 	steps    []step // memories and computed values, in the order in which they can be had
 	events   []event
 	memories []memorySpec
+	commands []command
 
 	id     []piece           // of a template
 	states map[string]*state // by produced id

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"slices"
 	"time"
 
 	"github.com/expr-lang/expr/vm"
@@ -151,6 +152,7 @@ func (w *writer) events(d *device, r *adapters.Reading) (filtered, absences int,
 		return 0, 0, bad
 	}
 	absences += d.compute(w.m, state, own)
+	w.conditions(d, own)
 	for i := range d.events {
 		e := &d.events[i]
 		if w.only != "" && e.Name != w.only {
@@ -168,6 +170,34 @@ func (w *writer) events(d *device, r *adapters.Reading) (filtered, absences int,
 		w.event(d, e, state.id, at, machine && at.Before(w.m.floor))
 	}
 	return filtered, absences, nil
+}
+
+// conditions notes how the interlocks of commands stand.
+func (w *writer) conditions(d *device, own time.Time) {
+	if w.replay {
+		return
+	}
+	for i := range d.commands {
+		c := &d.commands[i]
+		if c.onlyIf == nil {
+			continue
+		}
+		var v value
+		c.onlyIf.run(&w.m.machine, d.values, d.recalled, &v, nil)
+		now := Condition{Device: d.Name, Command: c.Name, Time: own}
+		switch {
+		case v.kind == truth && v.truth:
+			now.State = True
+		case v.kind == truth:
+			now.State = False
+		}
+		at := slices.IndexFunc(w.out.Conditions, func(o Condition) bool { return o.Device == now.Device && o.Command == now.Command })
+		if at < 0 {
+			w.out.Conditions = append(w.out.Conditions, now)
+			continue
+		}
+		w.out.Conditions[at] = now
+	}
 }
 
 // times are the record's own time, if it has one, and when it arrived. Readings of an asked device, or one that talks

@@ -126,6 +126,8 @@ type Output struct {
 	Events []Event
 	Dead   []Dead
 	Counts []Count
+	// Conditions is how the interlocks of commands stood after the last reading of each device.
+	Conditions []Condition
 }
 
 // A RuleError is a fault in a rule, with its place in the configuration.

@@ -53,6 +53,9 @@ func newDevice(rules Device, bad *ruleErrors) *device {
 	for _, e := range rules.Events {
 		b.events = append(b.events, b.event(e))
 	}
+	for _, c := range rules.Commands {
+		b.commands = append(b.commands, b.command(c))
+	}
 	b.template()
 	b.finish()
 	return b.device

@@ -35,11 +35,12 @@ type Config struct {
 
 // A Device is one unit.
 type Device struct {
-	Name   string
-	Unit   byte
-	Every  time.Duration
-	Align  *time.Location // polls on multiples of Every in local time there; nil: from the start
-	Points []Point
+	Name     string
+	Unit     byte
+	Every    time.Duration
+	Align    *time.Location // polls on multiples of Every in local time there; nil: from the start
+	Points   []Point
+	Commands []Command // what may be written; empty: nothing
 }
 
 // A Table is one of the four Modbus data tables.

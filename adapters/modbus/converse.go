@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -17,8 +18,17 @@ const (
 // converse writes a request and reads until its reply or the deadline.
 func (w *wire) converse(ctx context.Context, adu []byte) ([]byte, error) {
 	q := questionOf(w.cfg.Framing, adu)
+	if q.echo != nil {
+		patient, cancel := graceful(ctx)
+		defer cancel()
+		ctx = patient
+	}
 	_ = w.port.SetDeadline(time.Now().Add(writeWithin))
-	if _, err := w.port.Write(adu); err != nil {
+	n, err := w.port.Write(adu)
+	if n > 0 {
+		w.sent = time.Now()
+	}
+	if err != nil {
 		return nil, w.trouble(err)
 	}
 	w.last = time.Now()
@@ -26,7 +36,7 @@ func (w *wire) converse(ctx context.Context, adu []byte) ([]byte, error) {
 	rest := w.n > 0 // of frames that came with the last reply
 	for {
 		if w.n > 0 {
-			reply, err := w.take(q)
+			reply, err := w.take(q, adu)
 			if reply != nil || err != nil {
 				return reply, err
 			}
@@ -48,9 +58,25 @@ func (w *wire) converse(ctx context.Context, adu []byte) ([]byte, error) {
 }
 
 // take looks for the reply to q in what has been read. Nothing found is no error.
-func (w *wire) take(q question) ([]byte, error) {
+func (w *wire) take(q question, adu []byte) ([]byte, error) {
 	if w.cfg.Framing != TCP {
-		if frame := findRTU(w.buf[:w.n], q); frame != nil {
+		b := w.buf[:w.n]
+		if w.echo == echoes {
+			switch short := min(len(b), len(adu)); {
+			case !bytes.Equal(b[:short], adu[:short]):
+				if q.echo != nil {
+					return nil, errDamaged // one of the two is missing, and they look alike
+				}
+			case short < len(adu):
+				return nil, nil
+			default:
+				b = b[short:]
+			}
+		}
+		if frame, at := findRTU(b, q); frame != nil {
+			if q.echo == nil {
+				w.learn(adu, len(b) == w.n, b[:at])
+			}
 			w.n = 0
 			return frame, nil
 		}

@@ -1,6 +1,7 @@
 package modbus
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 )
@@ -18,10 +19,11 @@ const (
 type question struct {
 	transaction    uint16 // MBAP only
 	unit, function byte
-	bytes          int // the byte count that the request makes
+	bytes          int    // the byte count that the request makes
+	echo           []byte // of a write: what the reply repeats of the request; nil for a read
 }
 
-// questionOf reads back a read request, FC 1 to 4, from its frame: unit, function, address and quantity.
+// questionOf reads back a request from its frame: unit, function, address and quantity or value.
 func questionOf(framing Framing, adu []byte) question {
 	var q question
 	if framing == TCP {
@@ -29,6 +31,10 @@ func questionOf(framing Framing, adu []byte) question {
 		adu = adu[mbapHeader-1:]
 	}
 	q.unit, q.function = adu[0], adu[1]
+	if isWrite(q.function) {
+		q.echo, q.bytes = adu[2:2+writeReply], writeReply-1
+		return q
+	}
 	quantity := int(binary.BigEndian.Uint16(adu[4:]))
 	if q.function <= 2 {
 		q.bytes = (quantity + 7) / 8
@@ -42,6 +48,9 @@ func questionOf(framing Framing, adu []byte) question {
 func (q question) answers(pdu []byte) bool {
 	switch pdu[0] {
 	case q.function:
+		if q.echo != nil {
+			return bytes.Equal(pdu[1:], q.echo)
+		}
 		return len(pdu) == 2+q.bytes && int(pdu[1]) == q.bytes
 	case q.function | exception:
 		return len(pdu) == 2
@@ -66,8 +75,8 @@ func cutMBAP(b []byte) ([]byte, error) {
 }
 
 // findRTU returns the frame in b that matches q, wherever it begins: noise and foreign frames before it are skipped.
-func findRTU(b []byte, q question) []byte {
-	for ; len(b) >= 5; b = b[1:] {
+func findRTU(b []byte, q question) (frame []byte, at int) {
+	for ; len(b) >= 5; b, at = b[1:], at+1 {
 		if b[0] != q.unit {
 			continue
 		}
@@ -76,10 +85,10 @@ func findRTU(b []byte, q question) []byte {
 			n = 5 + q.bytes
 		}
 		if len(b) >= n && q.answers(b[1:n-2]) && crc(b[:n-2]) == binary.LittleEndian.Uint16(b[n-2:]) {
-			return b[:n]
+			return b[:n], at
 		}
 	}
-	return nil
+	return nil, 0
 }
 
 // crc is that of Modbus over Serial Line V1.02, 6.2.2.

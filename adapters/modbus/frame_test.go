@@ -20,7 +20,7 @@ func TestFramesOfTheSpecificationAreRead(t *testing.T) {
 	}
 	q := question{unit: 0x11, function: 3, bytes: 6}
 	reply := unhex("110306ae415652434049ad")
-	if got := findRTU(reply, q); !bytes.Equal(got, reply) {
+	if got, _ := findRTU(reply, q); !bytes.Equal(got, reply) {
 		t.Errorf("got % x, want the whole reply", got)
 	}
 	for name, b := range map[string][]byte{
@@ -32,7 +32,7 @@ func TestFramesOfTheSpecificationAreRead(t *testing.T) {
 		"a wrong CRC before": append(append(reply[:10:10], 0), reply...),
 		"noise behind":       append(slices.Clone(reply), 0xff),
 	} {
-		if got := findRTU(b, q); !bytes.Equal(got, reply) {
+		if got, _ := findRTU(b, q); !bytes.Equal(got, reply) {
 			t.Errorf("%s: got % x, want the reply", name, got)
 		}
 	}
@@ -48,11 +48,11 @@ func TestFramesOfTheSpecificationAreRead(t *testing.T) {
 		"our own request":    sealed(0x11, 3, 0, 0x6b, 0, 3),
 		"nothing":            nil,
 	} {
-		if got := findRTU(b, q); got != nil {
+		if got, _ := findRTU(b, q); got != nil {
 			t.Errorf("%s: got % x, want nothing", name, got)
 		}
 	}
-	if got := findRTU(sealed(0x11, 0x83, 2), q); len(got) != 5 {
+	if got, _ := findRTU(sealed(0x11, 0x83, 2), q); len(got) != 5 {
 		t.Errorf("exception: got % x, want it", got)
 	}
 }
@@ -92,7 +92,7 @@ func FuzzRTU(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, unit, function byte, count uint16) {
 		adu := readRequest(RTU, unit, function, count)
 		q := questionOf(RTU, adu)
-		got := findRTU(b, q)
+		got, _ := findRTU(b, q)
 		if got == nil {
 			return
 		}
@@ -131,7 +131,7 @@ func FuzzMBAP(f *testing.F) {
 				t.Fatal("no room for what comes")
 			}
 			w.n, came = w.n+n, came[n:]
-			got, err := w.take(q)
+			got, err := w.take(q, adu)
 			if err != nil {
 				if got != nil || !errors.Is(err, errDamaged) {
 					t.Fatalf("got % x, %v", got, err)

@@ -27,6 +27,9 @@ type Source struct {
 	cfg   Config
 	units []*unit
 	wire  *wire
+	desk  *adapters.Desk
+	gone  error           // what a job from the desk found: the port is lost
+	ctx   context.Context // of the current Run: a job from the desk has to end with it too
 
 	started    time.Time // of the current Run: unaligned polls are multiples of Every from here
 	probeAfter time.Time // no unit that is silent for long is asked before, while others answer
@@ -52,7 +55,7 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Dial == nil {
 		cfg.Dial = func(ctx context.Context) (port.Port, error) { return port.Open(ctx, cfg.Port) }
 	}
-	s := &Source{cfg: cfg}
+	s := &Source{cfg: cfg, desk: adapters.NewDesk()}
 	s.wire = newWire(&s.cfg)
 	taken := map[byte]string{}
 	for _, d := range cfg.Devices {
@@ -97,7 +100,7 @@ func (s *Source) Run(ctx context.Context, _ adapters.Checkpoint, put adapters.Si
 }
 
 func (s *Source) run(ctx context.Context, ahead *adapters.Ahead) error {
-	s.started, s.probeAfter = time.Now(), time.Time{}
+	s.started, s.probeAfter, s.ctx, s.gone = time.Now(), time.Time{}, ctx, nil
 	s.wire.distrust()
 	defer s.wire.close()
 	for _, u := range s.units {
@@ -108,6 +111,10 @@ func (s *Source) run(ctx context.Context, ahead *adapters.Ahead) error {
 	err := s.wire.open(ctx)
 	for err == nil {
 		s.report(time.Now().UTC())
+		if s.desk.ServeOne() {
+			err = s.gone
+			continue
+		}
 		u, at := s.next(time.Now())
 		if u == nil {
 			s.at = time.Time{} // the last counters do not wait
@@ -115,7 +122,7 @@ func (s *Source) run(ctx context.Context, ahead *adapters.Ahead) error {
 			return s.unanswered()
 		}
 		if wait := time.Until(at); wait > 0 {
-			err = sleep(ctx, min(wait, longestWait, s.untilReport()))
+			err = s.idle(ctx, min(wait, longestWait, s.untilReport()))
 			continue
 		}
 		err = s.poll(ctx, u, ahead)
@@ -127,6 +134,21 @@ func (s *Source) run(ctx context.Context, ahead *adapters.Ahead) error {
 		s.linkLost(err)
 	}
 	return err
+}
+
+// idle waits until something is due, or a command comes, which it carries out.
+func (s *Source) idle(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	case j := <-s.desk.Waiting():
+		s.desk.Serve(j)
+		return s.gone
+	}
 }
 
 // poll polls u and hands its reading over. The error is the link's or the sink's.

@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 type asked struct {
 	header       []byte // MBAP, nil for RTU
 	unit, fc     byte
-	start, count int
+	start, count int    // of a write of one: address and value
+	data         []byte // of a write of several
 	at           time.Time
 }
 
@@ -189,11 +190,23 @@ func (s *station) next(c io.Reader) (asked, error) {
 			return q, err
 		}
 	}
-	b := make([]byte, 6, 8)
-	if s.framing != modbus.TCP {
-		b = b[:8]
-	}
+	b := make([]byte, 6)
 	if _, err := io.ReadFull(c, b); err != nil {
+		return q, err
+	}
+	rest := 0
+	if b[1] == 15 || b[1] == 16 {
+		n := make([]byte, 1)
+		if _, err := io.ReadFull(c, n); err != nil {
+			return q, err
+		}
+		rest = int(n[0])
+	}
+	if s.framing != modbus.TCP {
+		rest += 2
+	}
+	q.data = make([]byte, rest)
+	if _, err := io.ReadFull(c, q.data); err != nil {
 		return q, err
 	}
 	q.unit, q.fc, q.at = b[0], b[1], time.Now()

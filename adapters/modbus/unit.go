@@ -58,6 +58,11 @@ func newUnit(cfg *Config, d Device) (*unit, error) {
 	if len(d.Points) == 0 {
 		return nil, errors.New("no points to read")
 	}
+	for _, c := range d.Commands {
+		if err := c.check(); err != nil {
+			return nil, err
+		}
+	}
 	u := &unit{Device: d, origin: fmt.Sprintf("%s unit %d", cfg.Link, d.Unit), shapes: map[string][]string{}}
 	var err error
 	if u.requests, err = plan(d.Points, cfg.MaxGap, cfg.MaxRead); err != nil {

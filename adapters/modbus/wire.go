@@ -46,6 +46,8 @@ type wire struct {
 	unsure      bool      // a reply may be under way: be silent for one timeout before asking
 	failed      bool      // the port was closed because of a fault of ours or theirs
 	proven      bool      // this connection has brought an answer
+	sent        time.Time // when bytes of a request last went out
+	echo        echo      // whether this port gives us our own requests back
 
 	opened    uint64
 	discarded uint64  // frames and pieces that were no answer
@@ -79,7 +81,8 @@ func (w *wire) exchange(ctx context.Context, adu []byte) ([]byte, error) {
 		if errors.Is(err, errHungUp) {
 			w.close()
 			// It answered before and hangs up now, without a byte: it has closed an idle connection.
-			if idle && !again && w.n == 0 {
+			// A write is never sent twice: it may have been taken.
+			if idle && !again && w.n == 0 && questionOf(w.cfg.Framing, adu).echo == nil {
 				continue
 			}
 		}
@@ -132,7 +135,7 @@ func (w *wire) open(ctx context.Context) error {
 		}
 		return lost{err}
 	}
-	w.port, w.n, w.failed, w.proven = p, 0, false, false
+	w.port, w.n, w.failed, w.proven, w.echo = p, 0, false, false, notLearned
 	w.opened++
 	return nil
 }
