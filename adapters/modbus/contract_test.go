@@ -42,3 +42,22 @@ func TestContract(t *testing.T) {
 		})
 	}
 }
+
+func TestWriterContract(t *testing.T) {
+	t.Parallel()
+	for text, framing := range map[string]modbus.Framing{"TCP": modbus.TCP, "RTU over TCP": modbus.RTUOverTCP} {
+		t.Run(text, func(t *testing.T) {
+			t.Parallel()
+			d := newDrive(framing)
+			addr := d.listen(t)
+			adapterstest.RunWriter(t, adapterstest.WriterContract{
+				New: func() (adapters.Writer, error) {
+					ds := units(1, 20*time.Millisecond, modbus.Point{Name: "speed"})
+					ds[0].Commands = []modbus.Command{{Name: "speed"}}
+					return modbus.New(modbus.Config{Link: "plc", Framing: framing, Port: port.Config{TCP: addr}, Devices: ds})
+				},
+				Order: order("speed", "5"), Written: func() int { return len(d.written()) }, Point: "speed",
+			})
+		})
+	}
+}

@@ -40,13 +40,14 @@ type Frame struct {
 // A Device takes the frames that one of its Lines matches (without Lines, every frame). One with an Ask takes answers
 // only: what it sends unasked is dropped and counted, it may be the late answer to a question given up.
 type Device struct {
-	Name   string
-	Lines  []*regexp.Regexp // first match gives the named groups
-	Ask    *Ask             // nil: it talks by itself
-	Every  time.Duration    // with Ask: period
-	Align  *time.Location   // with Ask: periods on multiples of local time there; nil: from the start
-	Points []Point
-	Uses   []string // groups that only an id or a read_unit uses; they come as "from.GROUP"
+	Name     string
+	Lines    []*regexp.Regexp // first match gives the named groups
+	Ask      *Ask             // nil: it talks by itself
+	Every    time.Duration    // with Ask: period
+	Align    *time.Location   // with Ask: periods on multiples of local time there; nil: from the start
+	Points   []Point
+	Commands []Command // what may be sent; empty: nothing
+	Uses     []string  // groups that only an id or a read_unit uses; they come as "from.GROUP"
 }
 
 // An Ask is a query; its answer is the next frame within Timeout.

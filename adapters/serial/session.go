@@ -43,6 +43,10 @@ type session struct {
 	frames int       // from devices that talk by themselves
 	kept   time.Time // when an undecodable frame was last kept
 
+	ctx   context.Context // of the Run: what the desk brings has to end with it too
+	under *order          // sent, and not answered yet
+	broke error           // what a job from the desk found: the port is gone
+
 	behind  bool // what comes now has waited while the sink was waited for
 	backlog int  // bytes of that
 
@@ -55,6 +59,7 @@ func newSession(s *Source, p port.Port, ahead *adapters.Ahead) *session {
 
 // run reads until ctx is done, a put or the port fails, or Once is satisfied.
 func (l *session) run(ctx context.Context) error {
+	l.ctx = ctx
 	l.opened = time.Now()
 	l.health.open(l.opened)
 	for _, text := range l.cfg.Open {
@@ -76,6 +81,11 @@ func (l *session) run(ctx context.Context) error {
 		if l.dead(now) {
 			return errSilent
 		}
+		if served, err := l.serve(now); err != nil {
+			return err
+		} else if served {
+			continue
+		}
 		if err := l.converse(ctx, now); err != nil {
 			return err
 		}
@@ -93,6 +103,9 @@ func (l *session) wait(now time.Time) time.Duration {
 		return glance
 	}
 	d := tick
+	if l.commands() {
+		d = awake
+	}
 	if pause := l.split.pause(); pause > 0 && l.told != l.last {
 		d = min(d, l.last.Add(pause).Sub(now))
 	}
@@ -157,6 +170,10 @@ func (l *session) frame(raw []byte, torn bool) {
 		l.undecodable(f.torn())
 		return
 	}
+	if l.answers(f) {
+		l.health.window.good(l.last, len(raw)+len(l.cfg.Frame.End))
+		return
+	}
 	taken, read := false, false
 	for i, a := range l.askers {
 		if a != nil && a != l.pending {
@@ -171,6 +188,7 @@ func (l *session) frame(raw []byte, torn bool) {
 			read = true
 			l.health.pulses[i].good(l.last)
 			l.out = append(l.out, r)
+			l.satisfy(i, r)
 		} else {
 			l.undecodable(r)
 		}

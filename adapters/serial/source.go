@@ -25,6 +25,9 @@ type Source struct {
 	askers  []*asker // one per device, nil for those that talk by themselves
 	asks    int      // devices that are asked
 	health  health
+	desk    *adapters.Desk
+	current *session  // of the Run under way; only the owner looks at it
+	waiters []*waiter // for readings; only the owner looks at it
 }
 
 // New checks cfg. It opens nothing.
@@ -45,7 +48,7 @@ func New(cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.Link, err)
 	}
-	s := &Source{cfg: cfg, decoder: decoder, health: health{link: cfg.Link, report: cfg.Report}}
+	s := &Source{cfg: cfg, decoder: decoder, desk: adapters.NewDesk(), health: health{link: cfg.Link, report: cfg.Report}}
 	for _, d := range cfg.Devices {
 		p := &pulse{asked: d.Ask != nil}
 		p.state.Device = d.Name
@@ -74,7 +77,8 @@ func (s *Source) Run(ctx context.Context, _ adapters.Checkpoint, put adapters.Si
 		return err
 	}
 	ahead := adapters.NewAhead(ctx, put, maxAhead)
-	err = newSession(s, p, ahead).run(ctx)
+	s.current = newSession(s, p, ahead)
+	err = s.current.run(ctx)
 	// At once: an adapter whose port is still open comes back under another name when it is plugged in again.
 	p.Close()
 	if _, ok := errors.AsType[*port.Error](err); ok && ctx.Err() == nil {
