@@ -21,6 +21,7 @@ import (
 func (s *site) dryRun(ctx context.Context, out io.Writer, asJSON bool) error {
 	position := func(string) adapters.Checkpoint { return nil } // the first run
 	if stored, err := queue.Look(s.cfg.Queue); err == nil {
+		defer stored.Close()
 		position = func(link string) adapters.Checkpoint { return stored.Checkpoint(link) }
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -95,6 +95,7 @@ func queueLs(cmd *cobra.Command, g *globals, f listFlags) error {
 	if err != nil {
 		return err
 	}
+	defer v.Close()
 	out := cmd.OutOrStdout()
 	n := 0
 	for e, err := range v.Entries() {
@@ -143,6 +144,7 @@ func queueShow(cmd *cobra.Command, g *globals, arg string) error {
 	if err != nil {
 		return err
 	}
+	defer v.Close()
 	e, ok, err := v.Find(n)
 	if err != nil {
 		return exit(exitProblems, err)
@@ -238,6 +240,7 @@ func queueStats(cmd *cobra.Command, g *globals, f listFlags) error {
 	if err != nil {
 		return err
 	}
+	defer v.Close()
 	accounts, err := v.Accounts()
 	if err != nil {
 		return exit(exitProblems, err)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// A View is a look into a folder. It takes no lock and changes nothing, so it may be taken beside a running service,
-// which the view is then at most some moments behind.
+// A View is a look into a folder. It takes no lock and changes nothing, so it may be taken beside a running service. It
+// shows one moment, however the service goes on, and is to be closed.
 type View struct {
 	Stream      string
 	Waiting     uint64    // numbers: events, of chunked ones the parts
@@ -25,6 +25,7 @@ type View struct {
 	LetterBytes int64
 	Expired     uint64 // dead letters that went with age or size
 
+	still *still
 	log   *folder
 	books books
 	done  ranges
@@ -33,42 +34,32 @@ type View struct {
 // Look reads the whole folder of cfg, and that of the dead letters.
 func Look(cfg Config) (*View, error) {
 	cfg = cfg.withDefaults()
-	var v *View
-	err := whileSegmentsGo(cfg.FS, cfg.Path, func() (err error) {
-		v, err = look(&cfg)
-		return err
-	})
+	v, err := look(&cfg)
 	if err != nil {
 		return nil, fmt.Errorf("look into the queue: %w", err)
 	}
 	return v, nil
 }
 
-// whileSegmentsGo looks again where a running service removed a segment meanwhile.
-func whileSegmentsGo(fsys FS, dir string, look func() error) error {
-	for tries := 1; ; tries++ {
-		err := look()
-		if !errors.Is(err, os.ErrNotExist) || tries == 10 {
-			return err
-		}
-		if _, gone := fsys.List(dir); gone != nil {
-			return err
-		}
-	}
-}
+// Close gives the files back that the view reads from.
+func (v *View) Close() error { return v.still.close() }
 
-// lookDead reads the dead letters' folder; there need not be one.
-func lookDead(cfg *Config) (*deadFolder, error) {
-	var d *deadFolder
-	err := whileSegmentsGo(cfg.FS, cfg.Dead.Path, func() error {
-		d = &deadFolder{folder: folder{fs: cfg.FS, dir: cfg.Dead.Path, log: cfg.Log}}
-		_, err := d.recall()
-		return err
-	})
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("dead letters: %w", err)
+// lookDead reads the dead letters' folder; there need not be one. What it returns is to be closed.
+func lookDead(cfg *Config) (*deadFolder, *still, error) {
+	d := &deadFolder{folder: folder{fs: cfg.FS, dir: cfg.Dead.Path, log: cfg.Log}}
+	held, err := holdStill(cfg.FS, cfg.Dead.Path)
+	if errors.Is(err, os.ErrNotExist) {
+		return d, &still{}, nil
 	}
-	return d, nil
+	if err != nil {
+		return nil, nil, fmt.Errorf("dead letters: %w", err)
+	}
+	d.fs = held
+	if _, err := d.recall(); err != nil {
+		_ = held.close() // it only reads
+		return nil, nil, fmt.Errorf("dead letters: %w", err)
+	}
+	return d, held, nil
 }
 
 func look(cfg *Config) (*View, error) {
@@ -76,10 +67,22 @@ func look(cfg *Config) (*View, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &View{log: &folder{fs: cfg.FS, dir: cfg.Path, log: cfg.Log}}
-	fd, err := recall(v.log, st, &v.books, &v.done)
+	held, err := holdStill(cfg.FS, cfg.Path) // after the cursor, which is never ahead of the segments
 	if err != nil {
 		return nil, err
+	}
+	v := &View{log: &folder{fs: held, dir: cfg.Path, log: cfg.Log}, still: held}
+	if err := v.read(cfg, st); err != nil {
+		_ = v.Close() // it only reads
+		return nil, err
+	}
+	return v, nil
+}
+
+func (v *View) read(cfg *Config, st cursorState) error {
+	fd, err := recall(v.log, st, &v.books, &v.done)
+	if err != nil {
+		return err
 	}
 	for _, g := range fd.damages {
 		v.done.add(g.lo, g.hi)
@@ -91,24 +94,24 @@ func look(cfg *Config) (*View, error) {
 	}
 	for e, err := range v.Entries() {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		v.Oldest = e.Stored
 		break
 	}
 	for l, err := range Letters(*cfg) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		v.Letters++
 		v.LetterBytes += l.Bytes
 	}
-	dead, err := lookDead(cfg)
+	dead, held, err := lookDead(cfg)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	v.Expired = dead.expired
-	return v, nil
+	return held.close()
 }
 
 // readCursor reads the newer slot; without a file it gives nothing.
@@ -127,7 +130,7 @@ func readCursor(fsys FS, name string) (cursorState, error) {
 // Checkpoint returns the stored position of a link, nil if there is none.
 func (v *View) Checkpoint(link string) []byte { return bytes.Clone(v.books.checkpoint(link)) }
 
-// Entries are the events that wait, the oldest first. Segments that went meanwhile are passed over.
+// Entries are the events that wait, the oldest first.
 func (v *View) Entries() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		var ev events
@@ -168,7 +171,7 @@ func (v *View) Entries() iter.Seq2[Entry, error] {
 			switch {
 			case errors.Is(err, errFound):
 				return
-			case err != nil && !errors.Is(err, os.ErrNotExist):
+			case err != nil:
 				yield(Entry{}, err)
 				return
 			}
@@ -209,11 +212,12 @@ func (v *View) Accounts() ([]Account, error) {
 func Letters(cfg Config) iter.Seq2[Letter, error] {
 	cfg = cfg.withDefaults()
 	return func(yield func(Letter, error) bool) {
-		d, err := lookDead(&cfg)
+		d, held, err := lookDead(&cfg)
 		if err != nil {
 			yield(Letter{}, err)
 			return
 		}
+		defer func() { _ = held.close() }() // it only reads
 		for _, s := range d.segs {
 			more := true
 			err := scanLetters(&d.folder, s, &d.done, func(l Letter) bool {
@@ -223,7 +227,7 @@ func Letters(cfg Config) iter.Seq2[Letter, error] {
 			if !more {
 				return
 			}
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
+			if err != nil {
 				yield(Letter{}, fmt.Errorf("dead letters: %w", err))
 				return
 			}
