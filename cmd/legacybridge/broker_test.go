@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net"
 	"os"
@@ -133,6 +134,7 @@ type subscriber struct {
 	mu     sync.Mutex
 	got    []message
 	unique map[message]struct{}
+	marks  chan string
 }
 
 type message struct{ topic, payload string }
@@ -140,7 +142,7 @@ type message struct{ topic, payload string }
 // subscribe listens to all event topics in a durable session, so that a broker's restart loses nothing of it.
 func subscribe(t *testing.T, addr string) *subscriber {
 	t.Helper()
-	s := &subscriber{unique: map[message]struct{}{}}
+	s := &subscriber{unique: map[message]struct{}{}, marks: make(chan string, 100)}
 	opt := mqtt.NewClientOptions().AddBroker("tcp://" + addr).SetClientID("oracle").SetCleanSession(false).
 		SetAutoReconnect(true).SetMaxReconnectInterval(200 * time.Millisecond).SetConnectRetry(true).SetProtocolVersion(4)
 	opt.SetDefaultPublishHandler(s.take)
@@ -159,6 +161,10 @@ func wait(t *testing.T, tok mqtt.Token, what string) {
 }
 
 func (s *subscriber) take(_ mqtt.Client, m mqtt.Message) {
+	if m.Topic() == markTopic {
+		s.marks <- string(m.Payload())
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	got := message{m.Topic(), string(m.Payload())}
@@ -167,6 +173,30 @@ func (s *subscriber) take(_ mqtt.Client, m mqtt.Message) {
 	}
 	s.got = append(s.got, got)
 	s.unique[got] = struct{}{}
+}
+
+const markTopic = "iot-2/type/oracle/id/mark/evt/mark/fmt/json"
+
+// settle returns once all that the broker had taken before has come here, and says how much that is: the broker delivers
+// in order, so a mark sent now comes behind it. Twice, for what a killed program left in its socket.
+func (s *subscriber) settle(t *testing.T) int {
+	t.Helper()
+	for range 2 {
+		mark := rand.Text()
+		wait(t, s.client.Publish(markTopic, 1, false, mark), "mark")
+		for deadline := time.After(20 * time.Second); ; {
+			select {
+			case got := <-s.marks:
+				if got != mark { // of a broker that was restarted meanwhile
+					continue
+				}
+			case <-deadline:
+				t.Fatal("no mark came back within 20 s: the broker does not deliver")
+			}
+			break
+		}
+	}
+	return s.count()
 }
 
 func (s *subscriber) messages() []message {
@@ -258,9 +288,14 @@ func (s *syncBuffer) String() string {
 // siteFile writes a configuration for one broker; body holds the links and devices.
 func siteFile(t testing.TB, broker, body string) string {
 	t.Helper()
+	return siteFileWith(t, broker, "", body)
+}
+
+// siteFileWith has further keys of [platform].
+func siteFileWith(t testing.TB, broker, platform, body string) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "legacybridge.toml")
 	text := fmt.Sprintf(`schema = 1
-include = ["cell-*.toml"]
 [site]
 name = "test"
 [platform]
@@ -269,9 +304,10 @@ org = "abc123"
 api_key = "a-abc123-k"
 token = { file = "token" }
 backoff = { first = "100ms", max = "500ms", jitter = 0.2 }
+%s
 [web]
 listen = "off"
-`, broker) + body
+`, broker, platform) + body
 	if err := os.WriteFile(filepath.Join(filepath.Dir(file), "token"), []byte("test-token\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
