@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,9 +29,9 @@ type cursor struct {
 
 // A cursorState is what a slot holds.
 type cursorState struct {
-	mark mark
-	done ranges // as far as it fits
-
+	mark   mark
+	done   ranges // as far as it fits
+	broken bool   // one of the slots is not whole, and may have been the newer one; or there is no cursor
 }
 
 // openCursor opens the file, which is made with both slots on the disk, so that a full one does not hold it up.
@@ -51,6 +52,7 @@ func openCursor(fsys FS, dir, name string) (*cursor, cursorState, error) {
 			err = errors.Join(write(f, c.buf, 0), fsys.SyncDir(dir))
 		} else {
 			// The newer slot may never have been synced, or in vain: it is, before the other one is given up.
+			c.fill(1 - c.slot)
 			err = write(f, c.buf, int64(1-c.slot)*slotSize)
 		}
 		err = errors.Join(err, f.Sync())
@@ -64,22 +66,25 @@ func openCursor(fsys FS, dir, name string) (*cursor, cursorState, error) {
 
 // load finds the newer slot. The next write goes into the other one.
 func (c *cursor) load() (best cursorState, err error) {
+	broken := false
 	for i := range 2 {
 		b := make([]byte, slotSize)
 		if err := readAll(c.f, b, int64(i)*slotSize); err != nil {
 			return cursorState{}, err
 		}
 		st, seq, n, ok := decodeSlot(b)
-		c.used[i] = slotSize // a torn write may have left the end of an older one
-		if ok {
-			clear(b[n:])
-		}
+		c.used[i] = used(b) // a torn write may have left the end of an older one
+		broken = broken || !ok && c.used[i] > 0
 		if ok && seq > c.seq {
-			best, c.seq, c.slot, c.buf = st, seq, 1-i, b
+			best, c.seq, c.slot, c.buf = st, seq, 1-i, b[:n]
 		}
 	}
+	best.broken = broken || c.seq == 0
 	return best, nil
 }
+
+// used is how many bytes of a slot are not the zeros at its end.
+func used(b []byte) int { return len(bytes.TrimRight(b, "\x00")) }
 
 // encode puts the state into c.buf. done is cut to maxRanges.
 func (c *cursor) encode(m mark, done *ranges) {
@@ -101,15 +106,20 @@ func (c *cursor) write() error {
 	binary.LittleEndian.PutUint32(b[12:], uint32(len(b)))
 	binary.LittleEndian.PutUint64(b[16:], c.seq)
 	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b[12:], castagnoli))
-	n := len(b)
-	if old := c.used[c.slot]; old > n { // nothing of it stays behind
-		b = append(b, make([]byte, old-n)...)
-	}
-	c.buf, c.used[c.slot] = b, n
-	if err := write(c.f, b, int64(c.slot)*slotSize); err != nil {
+	c.fill(c.slot)
+	if err := write(c.f, c.buf, int64(c.slot)*slotSize); err != nil {
 		return fmt.Errorf("write %s: %w", c.name, err)
 	}
 	return nil
+}
+
+// fill puts zeros behind c.buf where a slot has more, so that nothing of what it held stays behind.
+func (c *cursor) fill(slot int) {
+	n := len(c.buf)
+	if old := c.used[slot]; old > n {
+		c.buf = append(c.buf, make([]byte, old-n)...)
+	}
+	c.used[slot] = n
 }
 
 // sync makes what was written durable and turns to the other slot. Nothing may be written meanwhile.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"legacybridge/mapping"
@@ -46,36 +47,30 @@ func recall(d *folder, st cursorState, b *books, done *ranges) (found, error) {
 	}
 	done.add(0, max(st.done.first, 1)) // numbers begin at 1
 	done.union(st.done.above)
-	done.union(fd.gaps)
+	done.union(fd.skipped)
+	d.miss(&fd, st.broken, done)
 	return fd, nil
 }
 
-// scan reads the batches of a segment. An error of visit ends it.
-func scan(d *folder, s *segment, visit func(b *batch, r *record) error) error {
-	f, err := d.fs.Open(s.path(d.dir), os.O_RDONLY)
-	if err != nil {
-		return fmt.Errorf("open segment: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it only reads
-	sc := scanner{f: f, at: s.place(), off: headersSize, end: s.size}
-	for {
-		r, ok, err := sc.next()
-		if err != nil {
-			return fmt.Errorf("read %s: %w", s.path(d.dir), err)
-		}
-		if !ok {
-			return nil
-		}
-		if r.kind != kindBatch {
+// miss finds numbers that are in no record and still wait: a segment goes only when the durable cursor, or a record, says
+// that nothing in it waits. Where the cursor is broken, an older one may serve, and they are taken for delivered.
+func (d *folder) miss(fd *found, broken bool, done *ranges) {
+	for _, g := range fd.gaps {
+		n := done.missing(g.lo, g.hi)
+		if n > 0 && !broken {
+			s := &segment{header: header{index: d.index}}
+			for _, o := range slices.Backward(d.segs) {
+				if o.base >= g.hi {
+					s.index = o.index - 1
+				}
+			}
+			fd.damages = append(fd.damages, damage{seg: s, lo: g.lo, hi: g.hi, why: "a segment is missing or too short; of which devices its events were is not known"})
 			continue
 		}
-		b, err := parseBatch(r.body)
-		if err != nil {
-			continue // load or a reader says so
+		if n > 0 {
+			d.log.Warn("the cursor is damaged, and events are in no segment: they are taken for delivered", "file", d.dir, "seq", g.lo, "n", n)
 		}
-		if err := visit(&b, &r); err != nil {
-			return err
-		}
+		done.union([]span{g})
 	}
 }
 
@@ -219,16 +214,15 @@ func (q *Queue) lostIn(s *segment) ([]tally, error) {
 
 // stateOf reads the books that a segment begins with.
 func (q *Queue) stateOf(s *segment) (b books, ok bool, err error) {
-	f, err := q.cfg.FS.Open(s.path(q.log.dir), os.O_RDONLY)
-	if err != nil {
-		return books{}, false, fmt.Errorf("open segment: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it only reads
-	sc := scanner{f: f, at: s.place(), off: headersSize, end: s.size}
-	r, ok, err := sc.next()
-	if err != nil || !ok || r.kind != kindState {
+	err = q.log.records(s, func(r *record) error {
+		if r.kind == kindState {
+			_, err := b.decode(r.body)
+			ok = err == nil
+		}
+		return errFound // it is the first
+	})
+	if err != nil && !errors.Is(err, errFound) {
 		return books{}, false, err
 	}
-	_, err = b.decode(r.body)
-	return b, err == nil, nil
+	return b, ok, nil
 }

@@ -88,6 +88,7 @@ func (d *deadFolder) recall() (found, error) {
 	}
 	d.done.add(0, 1) // numbers begin at 1
 	d.done.union(fd.gaps)
+	d.done.union(fd.skipped)
 	for _, g := range fd.damages {
 		d.done.add(g.lo, g.hi)
 	}

@@ -27,7 +27,8 @@ type damage struct {
 type found struct {
 	damages []damage
 	headers []damage // damaged headers that do no harm, for the other one is whole
-	gaps    []span   // numbers between records that no record has
+	gaps    []span   // numbers between records that no record has, or between the last one and the durable mark
+	skipped []span   // numbers that are passed over, for a write that was cut off might have had them
 	junk    []string // files of an unfinished create or compact
 	unread  []string // files of which nothing can be read
 	rewrite [2]int64 // bytes of the last segment, from and to, that may not be durable
@@ -92,6 +93,9 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 			s.end = max(s.base, d.segs[i+1].base)
 		}
 	}
+	if durable.next > d.next {
+		fd.gaps = append(fd.gaps, span{d.next, durable.next})
+	}
 	d.next = max(d.next, durable.next, 1)
 	// Without a state in the last segment the ones before it must stay.
 	d.mustRoll = d.mustRoll || len(d.segs) > 0 && !d.last().stated
@@ -101,7 +105,7 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 		lo := d.next
 		d.next += uint64(fd.torn.to - fd.torn.from)
 		if d.next > lo {
-			fd.gaps = append(fd.gaps, span{lo, d.next})
+			fd.skipped = append(fd.skipped, span{lo, d.next})
 		}
 	}
 	return fd, nil

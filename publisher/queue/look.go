@@ -234,32 +234,3 @@ func Letters(cfg Config) iter.Seq2[Letter, error] {
 		}
 	}
 }
-
-// scanLetters visits the letters of a segment that are there, until visit wants no more.
-func scanLetters(d *folder, s *segment, done *ranges, visit func(Letter) bool) error {
-	f, err := d.fs.Open(s.path(d.dir), os.O_RDONLY)
-	if err != nil {
-		return fmt.Errorf("open segment: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it only reads
-	sc := scanner{f: f, at: s.place(), off: headersSize, end: s.size}
-	for {
-		r, ok, err := sc.next()
-		if err != nil {
-			return fmt.Errorf("read %s: %w", s.path(d.dir), err)
-		}
-		if !ok {
-			return nil
-		}
-		if r.kind != kindLetter {
-			continue
-		}
-		l, err := parseLetter(r.body)
-		if err != nil || done.has(l.Number) {
-			continue
-		}
-		if !visit(l) {
-			return nil
-		}
-	}
-}

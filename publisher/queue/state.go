@@ -58,8 +58,6 @@ func (q *Queue) State() State {
 	return st
 }
 
-var errFound = errors.New("found")
-
 // oldestIn is when the first batch of a segment that has the number first or a later one was stored.
 func oldestIn(d *folder, s *segment, first uint64) (at time.Time) {
 	_ = scan(d, s, func(b *batch, _ *record) error { // a segment that has gone meanwhile has no oldest
