@@ -20,8 +20,6 @@ type linkDef struct {
 	devices []*deviceDef
 }
 
-func (d *linkDef) table() *node { return d.node }
-
 // A deviceDef is one [devices.NAME].
 type deviceDef struct {
 	*node
@@ -29,8 +27,6 @@ type deviceDef struct {
 	points []*pointDef
 	badID  bool // a problem with id or ids was reported
 }
-
-func (d *deviceDef) table() *node { return d.node }
 
 func (d *deviceDef) medium() medium {
 	if d.link == nil {

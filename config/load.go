@@ -16,8 +16,13 @@ const schemaVersion = 1
 
 var defaultInclude = []string{"conf.d/*.toml", "profiles/*.toml"}
 
-// maxFiles is far above what a site has.
-const maxFiles = 1000
+// Far above what a site has.
+const (
+	maxFiles   = 1000
+	maxBytes   = 16 << 20 // of all files
+	maxLinks   = 256
+	maxDevices = 10_000
+)
 
 // A loader reads one configuration.
 type loader struct {
@@ -30,6 +35,11 @@ type loader struct {
 	single  map[string]*node // single-instance tables
 	links   []*linkDef
 	devices []*deviceDef
+	named   map[string]*node // links and devices, by their whole names
+
+	bytes    int64 // read so far
+	patterns int   // steps of all patterns so far
+	dear     bool  // that they are too many was said
 }
 
 // Load reads file and what it includes. Config is nil when a problem is an error; all problems come at once.
@@ -78,7 +88,8 @@ func (l *loader) load(file string) (*Config, Problems) {
 
 // read reads one file and takes its tables. It returns nil if that cannot be.
 func (l *loader) read(path, name string) *node {
-	text, err := readFile(path, maxFile)
+	text, err := readFile(path, min(maxFile, maxBytes-l.bytes))
+	l.bytes += int64(len(text))
 	src := newSource(filepath.Join(l.prefix, name), string(text), len(l.files))
 	l.files = append(l.files, src)
 	if err != nil {
@@ -193,18 +204,12 @@ func (l *loader) top(n *node, main bool) {
 		l.stage = reading
 	case !l.isTable(n):
 	case n.name == "links":
-		for _, kid := range n.kids {
-			if l.isTable(kid) {
-				l.checkName(kid, kid.key(), kid.name, tableName)
-				l.links = addOnce(l, l.links, &linkDef{node: kid})
-			}
+		for _, kid := range l.tables(n, maxLinks-len(l.links)) {
+			l.links = append(l.links, &linkDef{node: kid})
 		}
 	case n.name == "devices":
-		for _, kid := range n.kids {
-			if l.isTable(kid) {
-				l.checkName(kid, kid.key(), kid.name, tableName)
-				l.devices = addOnce(l, l.devices, &deviceDef{node: kid})
-			}
+		for _, kid := range l.tables(n, maxDevices-len(l.devices)) {
+			l.devices = append(l.devices, &deviceDef{node: kid})
 		}
 	default:
 		if l.single == nil {
@@ -218,15 +223,31 @@ func (l *loader) top(n *node, main bool) {
 	}
 }
 
-// addOnce adds a link or a device unless a file before has it.
-func addOnce[D interface{ table() *node }](l *loader, all []D, d D) []D {
-	for _, other := range all {
-		if other.table().name == d.table().name {
-			l.twice(d.table(), other.table())
-			return all
-		}
+// tables are the links or devices of a file, at most so many, without those that a file before has.
+func (l *loader) tables(n *node, most int) (found []*node) {
+	if l.named == nil {
+		l.named = map[string]*node{}
 	}
-	return append(all, d)
+	for _, kid := range n.kids {
+		if !l.isTable(kid) {
+			continue
+		}
+		l.checkName(kid, kid.key(), kid.name, tableName)
+		whole := n.name + "." + kid.name
+		if before := l.named[whole]; before != nil {
+			l.twice(kid, before)
+			continue
+		}
+		if len(found) == most {
+			l.partial = true
+			p := l.errorf("CFG010", kid.head(), "there are more than %d %s", map[string]int{"links": maxLinks, "devices": maxDevices}[n.name], n.name)
+			p.label = "divide the site among several boxes"
+			return nil // none of them: it would take long to say nothing more
+		}
+		l.named[whole] = kid
+		found = append(found, kid)
+	}
+	return found
 }
 
 func (l *loader) twice(n, before *node) {

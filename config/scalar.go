@@ -70,6 +70,15 @@ func (l *loader) scalar(n *node, k key) {
 		l.secret(n)
 		return
 	}
+	if (k.kind == regex || k.kind == regexes) && !l.affords(n) {
+		n.bad = true
+		if !l.dear {
+			l.dear = true
+			p := l.errorf("TYP006", n.value(), "the patterns of the configuration are too large together: compiled they have more than %d steps", maxPatterns)
+			p.label = "the pattern that is too much; it may not be the largest"
+		}
+		return
+	}
 	v, err := parseValue(n, k)
 	switch text, ok := errors.AsType[*problemText](err); {
 	case err == nil:
@@ -305,14 +314,4 @@ func oneOrMore(n *node) ([]string, error) {
 		return nil, errType
 	}
 	return list, err
-}
-
-func compile(s string) (*regexp.Regexp, error) {
-	r, err := regexp.Compile(s)
-	if err != nil {
-		why := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
-		why = strings.TrimSuffix(why, ": `"+s+"`")
-		return nil, wrong("TYP006", why, "the pattern cannot be read")
-	}
-	return r, nil
 }
