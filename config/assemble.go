@@ -25,6 +25,7 @@ func (l *loader) assemble() *Config {
 	l.web()
 	l.platform(cfg)
 	cfg.LocalCfg = l.local(cfg)
+	l.writes(cfg)
 	for _, d := range l.links {
 		if link, ok := l.link(d, cfg); ok {
 			cfg.Links = append(cfg.Links, link)

@@ -37,6 +37,7 @@ func (b *linkBuilder) busDevice(d *deviceDef, m mapping.Device) modbus.Device {
 	for _, p := range d.points {
 		dev.Points = append(dev.Points, b.register(d, p))
 	}
+	dev.Commands = b.busCommands(d)
 	b.sameUnit(d)
 	return dev
 }

@@ -41,6 +41,7 @@ type Config struct {
 	Queue        queue.Config
 	Certificates []*Certificate // ours, with their keys
 	Log          Log
+	Writes       Writes
 	Links        []Link // in the order of the files
 }
 

@@ -56,6 +56,7 @@ func (b *linkBuilder) device(d *deviceDef) mapping.Device {
 		p.note("fix", "[devices.%s.points]", d.name)
 	}
 	b.events(d, &m)
+	b.commands(d, &m)
 	return m
 }
 

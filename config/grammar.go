@@ -26,7 +26,7 @@ var fileKeys = []key{
 	{name: "dead_letters", kind: tableOf, sub: deadKeys},
 	{name: "web", kind: tableOf, sub: webKeys},
 	{name: "log", kind: tableOf, sub: logKeys},
-	{name: "writes", kind: later, soon: true},
+	{name: "writes", kind: tableOf, sub: writesKeys},
 	{name: "defaults", kind: tableOf, sub: defaultKeys},
 	{name: "links", kind: named},
 	{name: "devices", kind: named},
@@ -58,7 +58,7 @@ var platformKeys = []key{
 	{name: "window", kind: whole, lo: 1, hi: 1000},
 	{name: "max_payload", kind: whole, lo: 1024, hi: maxMQTT},
 	{name: "topic", kind: anyText},
-	{name: "commands", kind: later, soon: true},
+	{name: "commands", kind: anyText},
 	{name: "qos", kind: whole, lo: 0, hi: 2},
 	{name: "backoff", kind: tableOf, sub: []key{
 		{name: "first", kind: duration, lo: 10, hi: hour},

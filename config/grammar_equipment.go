@@ -87,7 +87,7 @@ var deviceKeys = []key{
 	{name: "points", kind: named, class: pointName, what: "point", sub: pointKeys},
 	{name: "computed", kind: named, class: pointName, what: "computed point", sub: computedKeys},
 	{name: "events", kind: named, class: topicName, what: "event", sub: eventKeys},
-	{name: "commands", kind: later, soon: true},
+	{name: "commands", kind: named, on: modbusLinks | lines, class: topicName, what: "command", sub: commandKeys},
 }
 
 var byteOrders = []string{"ABCD", "CDAB", "BADC", "DCBA"}

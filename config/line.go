@@ -65,6 +65,7 @@ func (b *linkBuilder) lineDevice(d *deviceDef, m mapping.Device) serial.Device {
 			dev.Uses = append(dev.Uses, from)
 		}
 	}
+	dev.Commands = b.lineCommands(d)
 	return dev
 }
 

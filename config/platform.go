@@ -37,6 +37,7 @@ func (l *loader) platform(cfg *Config) {
 	}
 	own := cfg.Platform.Topic != publisher.DefaultTopic
 	l.topic(n, cfg.Local)
+	l.commands(n, cfg.Local)
 	l.org(n, cfg)
 	l.app(n, cfg)
 	l.session(n, cfg)
@@ -65,14 +66,34 @@ func (l *loader) backoff(n *node) publisher.Backoff {
 // placeholders of a topic template.
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 
-var topicParts = []string{"{type}", "{id}", "{event}", "{format}"}
+var (
+	topicParts   = []string{"{type}", "{id}", "{event}", "{format}"}
+	commandParts = []string{"{type}", "{id}", "{command}", "{format}"}
+)
+
+// commands checks the template of the commands' topics.
+func (l *loader) commands(n *node, local bool) {
+	l.template(n, "commands", commandParts, local, publisher.DefaultCommands)
+	if k := n.kid("commands"); n.has("commands") && !k.bad {
+		if err := publisher.CheckCommands(val(n, "commands", "")); err != nil {
+			k.bad = true
+			l.errorf("CMD027", k.value(), "%v", err).label = "as in " + publisher.DefaultCommands
+		}
+	}
+}
 
 func (l *loader) topic(n *node, local bool) {
-	k := n.kid("topic")
-	if !n.has("topic") {
+	l.template(n, "topic", topicParts, local, publisher.DefaultTopic)
+}
+
+func (l *loader) template(n *node, name string, topicParts []string, local bool, def string) {
+	k := n.kid(name)
+	if !n.has(name) {
 		return
 	}
-	topic := val(n, "topic", "")
+	before := l.errors
+	defer func() { k.bad = k.bad || l.errors > before }()
+	topic := val(n, name, "")
 	for _, at := range placeholder.FindAllStringIndex(topic, -1) {
 		if found := topic[at[0]:at[1]]; !slices.Contains(topicParts, found) {
 			p := l.errorf("PLT027", k.inside(at[0], len(found)), "a topic has no %s", found)
@@ -85,7 +106,7 @@ func (l *loader) topic(n *node, local bool) {
 		l.errorf("PLT027", k.value(), "the topic is empty").label = "leave it out for the platform's own form"
 	case strings.ContainsAny(rest, "+#{}") || strings.ContainsFunc(rest, unicode.IsControl) || strings.HasPrefix(topic, "$"):
 		l.errorf("PLT027", k.value(), "nothing can be published on this topic").label = "no + # { } and no $ at the start"
-	case local && topic != publisher.DefaultTopic:
+	case local && topic != def:
 		p := l.errorf("PLT027", k.value(), "the embedded platform takes the platform's own topics only")
 		p.label = `leave it out, or name another server`
 	}

@@ -94,6 +94,8 @@ func (m medium) String() string {
 		return "Modbus links"
 	case m&^rows == 0:
 		return "files"
+	case m == lines|modbusLinks:
+		return "serial lines and Modbus links"
 	}
 	var kinds []string
 	for i, k := range []string{"serial", "tcp", "modbus_tcp", "modbus_rtu", "modbus_rtu_tcp", "file", "modbus_ascii", "folder"} {

@@ -73,7 +73,7 @@ func CheckWriter(ctx context.Context, c WriterContract) error {
 	}
 	since := time.Now()
 	if r, err := w.Read(limit, c.Order.Device, c.Point); err != nil || r.Device != c.Order.Device || r.Time.Before(since) {
-		return fmt.Errorf("Read gave %+v, %v, want a reading of %s from after the call", r, err, c.Order.Device)
+		return fmt.Errorf("read gave %+v, %v, want a reading of %s from after the call", r, err, c.Order.Device)
 	}
 	stop()
 	select {
