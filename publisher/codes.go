@@ -45,6 +45,8 @@ type Failure struct {
 	Server string // host:port
 	Why    string // for a technician
 	Err    error  // what the network said; may be nil
+
+	Connack byte // the answer to a refused login, else 0
 }
 
 func (f *Failure) Error() string {
@@ -100,6 +102,9 @@ func tlsWhy(err error) string {
 // loginFailure explains a CONNACK return code, or a connection that ended before one came.
 func loginFailure(srv server, returnCode byte, err error) *Failure {
 	f := &Failure{Server: srv.addr}
+	if returnCode <= 5 { // above are paho's own
+		f.Connack = returnCode
+	}
 	switch returnCode {
 	case 1:
 		f.Code, f.Why = codeProtocol, "the server does not speak MQTT 3.1.1"

@@ -25,13 +25,16 @@ type Config struct {
 	// Delivery never relies on it. It excludes publishing with QoS 2, for the packet ids of a new connection would be taken
 	// for repeats of the last one's.
 	KeepSession bool
-	Window      int    // events in flight without acknowledgement
-	MaxPayload  int    // bytes
-	Topic       string // template; "" = DefaultTopic
-	Backoff     Backoff
-	Build       string // said in log lines; may be empty
-	Log         *slog.Logger
-	Report      func(State) // nil: nobody asks; must not block
+	// ReasonID is the client id of a further session, through which the platform tells why it ended one of these; ""
+	// leaves reasons unknown.
+	ReasonID   string
+	Window     int    // events in flight without acknowledgement
+	MaxPayload int    // bytes
+	Topic      string // template; "" = DefaultTopic
+	Backoff    Backoff
+	Build      string // said in log lines; may be empty
+	Log        *slog.Logger
+	Report     func(State) // nil: nobody asks; must not block
 }
 
 // Backoff is the wait between attempts. It is reset by an acknowledged event, not by a login.

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"legacybridge/publisher/wiotp"
 )
 
 // watchBuffer is how many messages wait for a handler that is slow, such as a terminal.
@@ -21,6 +23,12 @@ func Watch(ctx context.Context, cfg Config, filters []string, handle func(Messag
 	if err != nil {
 		return err
 	}
+	if w.reasons = newReasons(w.cfg); w.reasons != nil {
+		ctx, stop := context.WithCancel(ctx)
+		var listening sync.WaitGroup
+		listening.Go(func() { w.reasons.listen(ctx) })
+		defer func() { stop(); listening.Wait() }()
+	}
 	return w.run(ctx)
 }
 
@@ -32,6 +40,7 @@ type watcher struct {
 	dial    dialer
 	filters []string
 	handle  func(Message)
+	reasons *reasons
 }
 
 func newWatcher(cfg Config, filters []string, handle func(Message)) (*watcher, error) {
@@ -94,6 +103,8 @@ func (w *watcher) session(ctx context.Context, srv server) (subscribed bool, err
 	messages, end := make(chan Message, watchBuffer), make(chan struct{})
 	stop := sync.OnceFunc(func() { close(end) })
 	defer stop()
+	w.reasons.await(ctx)
+	w.reasons.forget(w.cfg.ClientID)
 	s, err := open(ctx, w.cfg, srv, w.dial, len(w.filters), func(m Message) {
 		select {
 		case messages <- m:
@@ -101,12 +112,12 @@ func (w *watcher) session(ctx context.Context, srv server) (subscribed bool, err
 		}
 	})
 	if err != nil {
-		return false, err
+		return false, w.loginRefused(err, srv)
 	}
 	if err := s.subscribe(ctx, w.filters); err != nil {
 		err = s.lost(err)
 		if closedByPeer(err) {
-			err = &Failure{Code: codeClosed, Server: srv.addr, Why: "the server closed the connection at the subscription: filter, or the right to it"}
+			err = w.closed(ctx, srv, wiotp.Subscribed, "at the subscription: filter, or the right to it")
 		}
 		return false, err
 	}
@@ -117,7 +128,7 @@ func (w *watcher) session(ctx context.Context, srv server) (subscribed bool, err
 		case m := <-messages:
 			w.handle(m)
 		case <-s.gone():
-			return true, w.ended(s, srv, messages)
+			return true, w.ended(ctx, s, srv, messages)
 		case <-ctx.Done():
 			stop()
 			s.close()
@@ -127,7 +138,7 @@ func (w *watcher) session(ctx context.Context, srv server) (subscribed bool, err
 }
 
 // ended hands out what came before the connection ended, and says why it did.
-func (w *watcher) ended(s *session, srv server, messages <-chan Message) error {
+func (w *watcher) ended(ctx context.Context, s *session, srv server, messages <-chan Message) error {
 	lost := make(chan error, 1)
 	go func() { lost <- s.lost(errEnded) }() // it waits for paho, which waits for us to take the messages
 	var err error
@@ -143,7 +154,32 @@ func (w *watcher) ended(s *session, srv server, messages <-chan Message) error {
 		w.handle(<-messages)
 	}
 	if closedByPeer(err) {
-		return &Failure{Code: codeClosed, Server: srv.addr, Why: "the server closed the connection: it stopped, or another client uses this id"}
+		return w.closed(ctx, srv, wiotp.Idle, "it stopped, or another client uses this id")
 	}
 	return err
+}
+
+// loginRefused adds what a refused login can mean.
+func (w *watcher) loginRefused(err error, srv server) error {
+	f, ok := errors.AsType[*Failure](err)
+	if !ok || f.Connack == 0 {
+		return err
+	}
+	if why := w.cfg.explain(wiotp.Turndown{Deed: wiotp.LoggedIn, Connack: f.Connack}, srv); why != "" {
+		f.Why = "login refused: " + why
+	}
+	return f
+}
+
+// closed is the failure of a connection that the server closed. Without a reason there is only what it can mean.
+func (w *watcher) closed(ctx context.Context, srv server, deed wiotp.Deed, otherwise string) *Failure {
+	f := &Failure{Code: codeClosed, Server: srv.addr, Why: "the server closed the connection: " + otherwise}
+	t := wiotp.Turndown{Deed: deed, Topics: w.filters}
+	if t.Code, t.HasCode = w.reasons.why(ctx, w.cfg.ClientID); t.HasCode && t.Code.Advice() == wiotp.NotThis {
+		f.Code = codeFilter
+	}
+	if why := w.cfg.explain(t, srv); why != "" {
+		f.Why = "the platform closed the connection: " + why
+	}
+	return f
 }
