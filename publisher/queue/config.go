@@ -23,7 +23,7 @@ type Config struct {
 	Linger     time.Duration       // group commit; 0 = at once
 	WhenFull   map[string]WhenFull // by link; left out = StopReading
 	Dead       DeadConfig
-	Segment    int64     // bytes of a segment; 0 = 8 MiB, less where MaxBytes is small
+	Segment    int64     // bytes of a segment; 0 = 8 MiB, less where MaxBytes or the disk is small
 	ClockFloor time.Time // a machine time before it (the build date) was not set; zero = 2020
 	FS         FS        // nil = the real one
 	Log        *slog.Logger
@@ -52,10 +52,6 @@ func (c Config) withDefaults() Config {
 	if c.Dead.MaxAge <= 0 {
 		c.Dead.MaxAge = 30 * 24 * time.Hour
 	}
-	if c.Segment <= 0 {
-		// A sixteenth, so that a full queue gives up little at a time.
-		c.Segment = min(8<<20, max(c.MaxBytes/16, 64<<10))
-	}
 	if c.ClockFloor.IsZero() {
 		c.ClockFloor = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
@@ -66,4 +62,17 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+// segment is how large a segment gets on a disk of that size: a sixteenth of what the queue may take, so that a full one
+// gives up little at a time, and what was delivered makes room long before all was.
+func (c *Config) segment(disk int64) int64 {
+	if c.Segment > 0 {
+		return c.Segment
+	}
+	most := c.MaxBytes
+	if disk > 0 {
+		most = min(most, disk)
+	}
+	return min(8<<20, max(most/16, 64<<10))
 }

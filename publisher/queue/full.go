@@ -75,7 +75,7 @@ func (q *Queue) enterDiskFull() error {
 	}
 	q.mu.Unlock()
 	if entered {
-		q.say("disk is full: no event is stored until it has room", "file", q.cfg.Path)
+		q.say("disk full: no event is stored until there is room again", "file", q.cfg.Path)
 	}
 	q.probed = time.Now()
 	return q.reserve.give()
@@ -85,6 +85,10 @@ func (q *Queue) enterDiskFull() error {
 func (q *Queue) probe(now time.Time, work []*request) error {
 	if !q.isDiskFull() || now.Sub(q.probed) < probePeriod {
 		return nil
+	}
+	// What was delivered may be all that has filled it, and lie in the segment that is being written.
+	if err := q.reclaimFull(); err != nil {
+		return err
 	}
 	need := int64(0)
 	if len(work) > 0 {
