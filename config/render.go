@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -250,24 +249,4 @@ func skip(runes []rune, cells int) int {
 func isAssignment(row string) bool {
 	row = strings.TrimSpace(row)
 	return row != "" && row[0] != '[' && row[0] != '#'
-}
-
-// A secret that someone wrote as plain text must not get into a log with an error message.
-var (
-	secretKey  = regexp.MustCompile(`(?i)token|password`)
-	secretText = regexp.MustCompile(`(?i)((?:token|password)["']?\s*=\s*)(""".*|'''.*|"(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s{"'#,}][^#,}]*)`)
-)
-
-// userInfo is a user and a password in an address, where they do not belong.
-var userInfo = regexp.MustCompile(`(://)([^/\s"']*)@`)
-
-// cover puts asterisks in the place of such a secret.
-func cover(row string) string {
-	row = userInfo.ReplaceAllStringFunc(row, func(found string) string {
-		return "://" + strings.Repeat("*", max(width(found)-len("://@"), 0)) + "@"
-	})
-	return secretText.ReplaceAllStringFunc(row, func(found string) string {
-		parts := secretText.FindStringSubmatch(found)
-		return parts[1] + strings.Repeat("*", width(parts[2]))
-	})
 }

@@ -27,7 +27,9 @@ func (l *loader) secret(n *node) {
 		p.note("fix", "%s = { file = \"/etc/legacybridge/secrets/%s\" }", n.name, n.name)
 		return
 	}
+	before := len(l.problems)
 	l.check(n, secretForms, 0, "this secret")
+	l.veil(n, before)
 	if len(n.kids) != 1 {
 		n.bad = true
 		p := l.errorf("KEY004", n.value(), "a secret is in exactly one place")
@@ -54,8 +56,8 @@ func (l *loader) secret(n *node) {
 }
 
 func (l *loader) unreadable(n *node, err error) {
-	p := l.warnf("SEC001", n.value(), "%s cannot be read: %v", n.value().writtenOr(n.name), err)
-	p.label = "run would not start"
+	p := l.warnf("SEC001", n.value(), "%s cannot be read: %v", placeText(n), err)
+	p.label, p.hide = "run would not start", veiled(n)
 	p.BlocksRun = true
 }
 
@@ -64,7 +66,8 @@ func (l *loader) readSecret(form *node, where string) (string, error) {
 	case "credential":
 		if where == "" || where != filepath.Base(where) {
 			form.bad = true
-			l.errorf("SEC006", form.value(), "%q is not the name of a credential", where).label = "a name without folders, as in LoadCredential="
+			p := l.errorf("SEC006", form.value(), "%s is not the name of a credential", placeText(form))
+			p.label, p.hide = "a name without folders, as in LoadCredential=", veiled(form)
 			return "", nil
 		}
 		dir := os.Getenv("CREDENTIALS_DIRECTORY")

@@ -26,7 +26,7 @@ func (l *loader) syntax(src *source, w *walk, err error) {
 		start += len(byteOrderMark)
 	}
 	at := src.place(span{min(max(start, 0), len(src.text)), 1})
-	if n, _, _ := at.cells(); secretKey.MatchString(src.row(n)) { // the message may quote the secret
+	if n, _, _ := at.cells(); src.nearSecret(n) { // the message may quote the secret
 		p := l.errorf("CFG002", at, "this line is not TOML; it is not shown, for it may hold a secret")
 		p.hide = true
 		return
@@ -39,4 +39,18 @@ func (l *loader) syntax(src *source, w *walk, err error) {
 	}
 	why := strings.NewReplacer(`'\n'`, "the end of the line", `'\r'`, "the end of the line").Replace(e.Message)
 	l.errorf("CFG002", at, "this is not TOML: %s", strings.TrimPrefix(why, "toml: "))
+}
+
+// nearSecret tells whether a line, or the assignment that it may go on with, has to do with a secret.
+func (s *source) nearSecret(n int) bool {
+	for ; n > 0; n-- {
+		row := s.row(n)
+		if secretKey.MatchString(row) {
+			return true
+		}
+		if strings.Contains(row, "=") {
+			return false
+		}
+	}
+	return false
 }
