@@ -21,6 +21,7 @@ import (
 	"legacybridge/publisher"
 	"legacybridge/publisher/localplatform"
 	"legacybridge/publisher/queue"
+	"legacybridge/publisher/wiotp"
 )
 
 //go:embed demo.toml
@@ -77,7 +78,7 @@ func demo(cmd *cobra.Command, g *globals, f demoFlags) (err error) {
 	log := g.logger(cmd, cfg)
 	cfg.Queue.Log, cfg.LocalCfg.Log = log.With("source", "queue"), log.With("source", "platform")
 
-	show := &eventPrinter{out: cmd.OutOrStdout(), json: g.json, topic: publisher.DefaultTopic, log: log, printed: make(chan struct{}, 1)}
+	show := &watchPrinter{out: cmd.OutOrStdout(), json: g.json, topic: publisher.DefaultTopic, log: log, printed: make(chan struct{}, 1)}
 	watching, stopWatch := outlive(ctx, deliverGrace)
 	defer stopWatch()
 	var background sync.WaitGroup
@@ -93,8 +94,8 @@ func demo(cmd *cobra.Command, g *globals, f demoFlags) (err error) {
 		if err := useLocal(cfg, &session, plat); err != nil {
 			return err
 		}
-		session.ClientID, session.Log = watchID(cfg), log.With("source", "watch")
-		filter, err := eventFilter(show.topic, watchFlags{})
+		session.ClientID, session.Log = watchID(cfg).String(), log.With("source", "watch")
+		filter, err := watchFilter(cfg, watchID(cfg), wiotp.Event, watchFlags{})
 		if err != nil {
 			return err
 		}
