@@ -44,16 +44,15 @@ func (q *Queue) run() {
 func (q *Queue) turn(now time.Time) (end bool, err error) {
 	q.mu.Lock()
 	end = q.closing
-	reports := q.reports
-	q.reports = nil
+	var reports []damage
+	if q.full != diskFull && !q.deadFull {
+		reports, q.reports = q.reports, nil
+	}
 	var work []*request
 	if end || q.due(now) {
 		work, q.pending, q.load = q.pending, nil, 0
 	}
-	if q.full != diskFull || now.Sub(q.probed) >= probePeriod {
-		work = append(q.held, work...)
-		q.held = nil
-	}
+	work = append(q.retry(now), work...)
 	q.mu.Unlock()
 	for i, r := range work {
 		r.slot = i
@@ -79,6 +78,7 @@ func (q *Queue) turn(now time.Time) (end bool, err error) {
 		return end, err
 	}
 	q.sayDrops(now)
+	q.sayGone(now)
 	return end, q.tendCursor(now, end)
 }
 
@@ -105,6 +105,9 @@ func (q *Queue) next(now time.Time) time.Duration {
 	if q.full == diskFull {
 		sooner(q.probed.Add(probePeriod))
 	}
+	if q.deadFull {
+		sooner(q.deadProbed.Add(probePeriod))
+	}
 	if len(q.lazy.rows) > 0 {
 		sooner(q.lazyAt.Add(countPeriod))
 	}
@@ -112,6 +115,11 @@ func (q *Queue) next(now time.Time) time.Duration {
 		sooner(q.dropSaid.Add(sayPeriod))
 	}
 	q.mu.Unlock()
+	for i := range q.notices {
+		if at := q.notices[i].due(calm[i]); !at.IsZero() {
+			sooner(at)
+		}
+	}
 	q.ackMu.Lock()
 	if q.unsaved > 0 {
 		sooner(q.unsavedAt.Add(savePeriod))
@@ -162,6 +170,8 @@ func (q *Queue) storeLetters(work []*request) (left []*request, err error) {
 	if err != nil && !full {
 		return nil, err
 	}
+	stored := len(group) > 0 && !full
+	var held []*request
 	for _, r := range work {
 		wait := full && r.count > 0
 		if len(r.drop) > 0 && !q.letters.has(r.drop[0].lo) {
@@ -174,20 +184,31 @@ func (q *Queue) storeLetters(work []*request) (left []*request, err error) {
 			if wait = errors.Is(err, errNoRoom); err != nil && !wait {
 				return nil, err
 			}
+			stored = stored || !wait
 		}
 		if wait {
-			full = true
-			q.hold(r)
+			held = append(held, r)
 			continue
 		}
 		r.count, r.letters, r.drop = 0, r.letters[:0], nil
 		left = append(left, r)
 	}
-	if full {
-		return left, q.enterDiskFull()
+	if len(held) == 0 {
+		if stored && q.deadFull {
+			q.setDeadFull(false)
+			q.notices[noticeDead].leave()
+		}
+		return left, nil
 	}
-	return left, nil
+	q.hold(held...)
+	if q.letters.apart {
+		return left, q.enterDeadFull()
+	}
+	return left, q.enterDiskFull()
 }
+
+// hasLetters says whether something is to be written among the dead letters.
+func (r *request) hasLetters() bool { return r.count > 0 || len(r.drop) > 0 }
 
 // store writes the records of requests as one group, syncs it, and answers. errNoRoom: nothing happened.
 func (q *Queue) store(work []*request) error {

@@ -134,21 +134,25 @@ func (q *Queue) mourn(reports []damage) error {
 		}
 		name := g.seg.path(q.log.dir)
 		why := fmt.Sprintf("a damaged record of the queue, %s offset %d: events %d to %d are lost (%s)", name, g.from, g.lo, g.hi-1, g.why)
-		q.cfg.Log.Error("a damaged record was set aside", "file", name, "offset", g.from, "bytes", g.to-g.from, "n", lost, "err", g.why)
 		letter := mapping.Dead{Code: codeDamaged, Why: why, Origin: fmt.Sprintf("%s:%d", name, g.from), Time: time.Now(), Raw: q.rawOf(g)}
+		full := (*Queue).enterDiskFull
 		err = q.letters.store(putLetter(nil, time.Now(), "", &letter, q.cfg.Dead.MaxBytes))
-		if err == nil {
+		switch {
+		case err == nil:
 			err = q.own(change{gone: []span{{g.lo, g.hi}}, rows: rows, lost: lost})
+		case q.letters.apart:
+			full = (*Queue).enterDeadFull
 		}
 		if errors.Is(err, errNoRoom) {
 			q.mu.Lock()
 			q.reports = append(q.reports, reports[i:]...)
 			q.mu.Unlock()
-			return q.enterDiskFull()
+			return full(q)
 		}
 		if err != nil {
 			return err
 		}
+		q.cfg.Log.Error("a damaged record was set aside", "file", name, "offset", g.from, "bytes", g.to-g.from, "n", lost, "err", g.why)
 	}
 	return nil
 }

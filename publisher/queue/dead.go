@@ -19,6 +19,7 @@ type deadFolder struct {
 	ages    ages
 	done    ranges // dropped, replayed, or gone with age or size
 	expired uint64 // gone with age or size
+	apart   bool   // on another disk than the queue
 }
 
 func openDead(cfg *Config) (*deadFolder, error) {

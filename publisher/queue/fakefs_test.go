@@ -262,6 +262,8 @@ func (f *fakeFS) Size(string) (int64, error) {
 	return 40 << 10, nil // for a small reserve
 }
 
+func (f *fakeFS) Apart(a, b string) (bool, error) { return false, nil }
+
 type fakeLock struct {
 	f    *fakeFS
 	name string

@@ -28,6 +28,8 @@ type FS interface {
 	SyncDir(dir string) error
 	// Size is of the file system that dir is on.
 	Size(dir string) (int64, error)
+	// Apart says whether two folders are on different file systems.
+	Apart(a, b string) (bool, error)
 }
 
 // File is an open file. What was written is durable after Sync; until then a crash may keep any part of it.
@@ -119,6 +121,16 @@ func (disk) Size(dir string) (int64, error) {
 		return 0, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
 	return int64(st.Blocks) * int64(st.Bsize), nil
+}
+
+func (disk) Apart(a, b string) (bool, error) {
+	var at, bt syscall.Stat_t
+	for name, st := range map[string]*syscall.Stat_t{a: &at, b: &bt} {
+		if err := again(func() error { return syscall.Stat(name, st) }); err != nil {
+			return false, &os.PathError{Op: "stat", Path: name, Err: err}
+		}
+	}
+	return at.Dev != bt.Dev, nil
 }
 
 type diskFile struct{ *os.File }

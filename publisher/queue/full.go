@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -14,12 +15,13 @@ const (
 	diskFull
 )
 
-// sayPeriod sums up drops, and repeats of the same state, in the log.
+// sayPeriod sums up drops in the log.
 const sayPeriod = time.Minute
 
 // hold keeps requests until there is room.
 func (q *Queue) hold(list ...*request) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, r := range list {
 		q.taken[r.slot] = nil
 		if err := r.ctx.Err(); err != nil { // who waits could not withdraw it, and does not try again
@@ -28,13 +30,44 @@ func (q *Queue) hold(list ...*request) {
 		}
 		q.held = append(q.held, r)
 	}
-	full, link := len(q.held) > 0 && q.full == roomy, ""
-	if full {
-		q.full, q.fullAt, link = queueFull, time.Now(), q.held[0].link
+}
+
+// retry takes what was held and may be tried again now. Under mu.
+func (q *Queue) retry(now time.Time) (work []*request) {
+	if q.full == diskFull && now.Sub(q.probed) < probePeriod {
+		return nil
+	}
+	letters := !q.deadFull || now.Sub(q.deadProbed) >= probePeriod
+	left := q.held[:0]
+	for _, r := range q.held {
+		if letters || !r.hasLetters() {
+			work = append(work, r)
+		} else {
+			left = append(left, r)
+		}
+	}
+	clear(q.held[len(left):])
+	q.held = left
+	if q.deadFull && letters {
+		q.deadProbed = now
+		if !slices.ContainsFunc(work, (*request).hasLetters) { // who brought them has given up
+			q.deadFull = false
+			q.notices[noticeDead].leave()
+		}
+	}
+	return work
+}
+
+// enterFull notes that requests wait for room in the queue.
+func (q *Queue) enterFull(link string) {
+	q.mu.Lock()
+	entered := q.full == roomy && len(q.held) > 0
+	if entered {
+		q.full, q.fullAt = queueFull, time.Now()
 	}
 	q.mu.Unlock()
-	if full {
-		q.say("queue is full, waiting", "bytes", q.cfg.MaxBytes, "source", link)
+	if entered {
+		q.notices[noticeQueue].come(q.cfg.Log, "queue is full, waiting", "bytes", q.cfg.MaxBytes, "source", link)
 	}
 }
 
@@ -46,17 +79,8 @@ func (q *Queue) notFull() {
 		q.full = roomy
 	}
 	q.mu.Unlock()
-	if was && q.told {
-		q.told = false
-		q.cfg.Log.Info("queue has room again", "dur", time.Since(q.fullAt))
-	}
-}
-
-// say logs a change for the worse, once a minute at most.
-func (q *Queue) say(text string, args ...any) {
-	if now := time.Now(); q.fullSaid.IsZero() || now.Sub(q.fullSaid) >= sayPeriod {
-		q.fullSaid, q.told = now, true
-		q.cfg.Log.Warn(text, args...)
+	if was {
+		q.notices[noticeQueue].leave()
 	}
 }
 
@@ -65,6 +89,9 @@ func (q *Queue) isDiskFull() bool {
 	defer q.mu.Unlock()
 	return q.full == diskFull
 }
+
+// noLetters says whether dead letters find no room on a disk that they share with the queue.
+func (q *Queue) noLetters() bool { return q.isDiskFull() && !q.letters.apart }
 
 // enterDiskFull gives the reserve up to what must be written now. No event is stored until it can be taken back.
 func (q *Queue) enterDiskFull() error {
@@ -75,7 +102,7 @@ func (q *Queue) enterDiskFull() error {
 	}
 	q.mu.Unlock()
 	if entered {
-		q.say("disk full: no event is stored until there is room again", "file", q.cfg.Path)
+		q.notices[noticeDisk].come(q.cfg.Log, "disk full: no event is stored until there is room again", "file", q.cfg.Path)
 	}
 	q.probed = time.Now()
 	return q.reserve.give()
@@ -110,11 +137,25 @@ func (q *Queue) tryReserve(need int64) error {
 	q.mu.Lock()
 	q.full = roomy
 	q.mu.Unlock()
-	if q.told {
-		q.told = false
-		q.cfg.Log.Info("disk has room again", "file", q.cfg.Path, "dur", time.Since(q.fullAt))
-	}
+	q.notices[noticeDisk].leave()
 	return nil
+}
+
+// enterDeadFull is a full disk that has the dead letters alone: what brings some waits, all else goes on.
+func (q *Queue) enterDeadFull() error {
+	q.setDeadFull(true)
+	q.deadProbed = time.Now()
+	q.notices[noticeDead].come(q.cfg.Log, "disk full: what brings dead letters is not stored until there is room again", "file", q.cfg.Dead.Path)
+	return nil
+}
+
+func (q *Queue) setDeadFull(is bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if is && !q.deadFull {
+		q.deadAt = time.Now()
+	}
+	q.deadFull = is
 }
 
 // dropping counts events that were dropped for want of room.

@@ -62,6 +62,8 @@ type Queue struct {
 	err      error
 	full     fullness
 	fullAt   time.Time // since when
+	deadFull bool      // the dead letters have a disk of their own, and that is full
+	deadAt   time.Time // since when
 	dropped  uint64    // events, by this process
 	unsaid   uint64    // of them not logged
 	oldest   time.Time // when the event oldestOf was stored
@@ -85,15 +87,15 @@ type Queue struct {
 	written ranges // what the slot holds that is written now
 
 	// Of the committer alone.
-	ages                                       ages
-	letters                                    *deadFolder
-	reserve                                    *reserve
-	safe                                       ranges // what does not wait, durably: a segment of such numbers may go
-	rescan                                     bool   // look for such segments
-	told                                       bool   // that it is full
-	group                                      []byte
-	taken                                      []*request // worked on; nil where answered or held
-	aged, probed, syncedAt, fullSaid, dropSaid time.Time  // when it was last done
+	ages                                         ages
+	letters                                      *deadFolder
+	reserve                                      *reserve
+	safe                                         ranges // what does not wait, durably: a segment of such numbers may go
+	rescan                                       bool   // look for such segments
+	notices                                      [notices]notice
+	group                                        []byte
+	taken                                        []*request // worked on; nil where answered or held
+	aged, probed, deadProbed, syncedAt, dropSaid time.Time  // when it was last done
 }
 
 // Open takes the folder for this process (ErrBusy if another has it), makes it if it is not there, and recovers what a
@@ -147,6 +149,9 @@ func (q *Queue) open() error {
 	}
 	q.ages = ages{floor: cfg.ClockFloor, first: q.log.next}
 	if q.letters, err = openDead(cfg); err != nil {
+		return err
+	}
+	if q.letters.apart, err = cfg.FS.Apart(cfg.Path, cfg.Dead.Path); err != nil {
 		return err
 	}
 	if err := q.begin(); err != nil {

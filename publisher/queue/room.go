@@ -12,7 +12,7 @@ func (q *Queue) admit(work []*request) (ready []*request, err error) {
 	planned := int64(0) // bytes of ready
 	stopped := false    // a link waits: those behind it that would wait too do not overtake it
 	for _, r := range work {
-		if r.urgent || r.events == 0 && (r.count == 0 || !q.isDiskFull()) {
+		if r.urgent || r.events == 0 && (r.count == 0 || !q.noLetters()) {
 			ready = append(ready, r)
 			continue
 		}
@@ -29,13 +29,14 @@ func (q *Queue) admit(work []*request) (ready []*request, err error) {
 				return nil, err
 			}
 		}
-		if !ok && policy != StopReading && (r.count == 0 || !q.isDiskFull()) {
+		if !ok && policy != StopReading && (r.count == 0 || !q.noLetters()) {
 			q.dropping(r.slim())
 			ok = true
 		}
 		if !ok {
 			stopped = true
 			q.hold(r)
+			q.enterFull(r.link)
 			continue
 		}
 		planned += int64(len(r.enc.rec))

@@ -16,7 +16,8 @@ type State struct {
 	Held     int       // Appends that wait for room
 	Full     bool      // MaxBytes is reached
 	DiskFull bool      // the disk is full
-	Since    time.Time // of either
+	DeadFull bool      // the dead letters have a disk of their own, and that is full: what brings some waits
+	Since    time.Time // of any of these
 	Dropped  uint64    // events, by this process
 	Damaged  uint64    // records that were damaged, since the folder was made
 	Lost     uint64    // events that were in them
@@ -26,11 +27,13 @@ type State struct {
 func (q *Queue) State() State {
 	q.mu.Lock()
 	st := State{
-		Bytes: q.log.bytes(), MaxBytes: q.cfg.MaxBytes, Held: len(q.held), Full: q.full == queueFull, DiskFull: q.full == diskFull,
+		Bytes: q.log.bytes(), MaxBytes: q.cfg.MaxBytes, Held: len(q.held), Full: q.full == queueFull, DiskFull: q.full == diskFull, DeadFull: q.deadFull,
 		Dropped: q.dropped, Damaged: q.books.damaged, Lost: q.books.lost,
 	}
 	if q.full != roomy {
 		st.Since = q.fullAt
+	} else if q.deadFull {
+		st.Since = q.deadAt
 	}
 	q.ackMu.Lock()
 	first := q.acked.first
