@@ -20,11 +20,13 @@ type request struct {
 	checkpoint []byte // nil: none
 	now        time.Time
 	events     int
-	letters    []byte     // finished records of dead letters
-	count      int        // how many
-	drop       []span     // dead letters to be dropped
-	gone       []span     // numbers that leave the queue
-	urgent     bool       // not an Append: nothing to wait for, and allowed into the reserve
+	letters    []byte // finished records of dead letters
+	count      int    // how many
+	drop       []span // dead letters to be dropped
+	gone       []span // numbers that leave the queue
+	urgent     bool   // not an Append: nothing to wait for, and allowed into the reserve
+	what       byte   // not 0: what is to be remembered of command
+	command    Command
 	slot       int        // in Queue.taken
 	done       chan error // nil: nobody waits
 }
@@ -48,6 +50,7 @@ func (q *Queue) free(r *request) {
 	clear(r.enc.templates) // the events are the caller's
 	r.ctx, r.link, r.checkpoint, r.events, r.count = nil, "", nil, 0, 0
 	r.letters, r.drop, r.gone, r.urgent = r.letters[:0], nil, nil, false
+	r.what, r.command = 0, Command{}
 	q.requests.Put(r)
 }
 

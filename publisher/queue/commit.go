@@ -231,17 +231,21 @@ func (q *Queue) store(work []*request) error {
 	}
 	next, off := d.next, d.last().size
 	for i, r := range work {
-		rec := r.enc.rec
-		binary.LittleEndian.PutUint64(rec[frameHead:], next)
-		next += uint64(r.events)
 		flags := byte(0)
 		if i == 0 {
 			flags = flagFirst
 		}
-		seal(rec, d.last().place(), off, flags)
-		off += int64(len(rec))
+		events := r.events // of the first record; what follows in one request has none
+		for at := 0; at < len(r.enc.rec); {
+			rec := r.enc.rec[at:]
+			rec = rec[:frameSize(rec)]
+			binary.LittleEndian.PutUint64(rec[frameHead:], next)
+			next += uint64(events)
+			seal(rec, d.last().place(), off, flags)
+			events, flags, at, off = 0, 0, at+len(rec), off+int64(len(rec))
+		}
 		if len(work) > 1 {
-			group = append(group, rec...)
+			group = append(group, r.enc.rec...)
 		}
 	}
 	if err := d.append(group); err != nil {
@@ -262,6 +266,9 @@ func (q *Queue) publish(work []*request, next uint64, off int64) {
 	for _, r := range work {
 		s.note(r.now.UnixNano())
 		q.books.apply(change{rows: r.enc.rows, lost: r.enc.lost})
+		if r.what != 0 {
+			q.books.commands.apply(r.what, r.command)
+		}
 		if r.checkpoint != nil {
 			q.books.moveTo(r.link, r.checkpoint)
 		}

@@ -39,6 +39,12 @@ func recall(d *folder, st cursorState, b *books, done *ranges) (found, error) {
 				b.moveTo(string(batch.link), batch.checkpoint)
 			}
 			return nil
+		case kindCommand:
+			what, c, err := parseCommand(r.body)
+			if err == nil {
+				b.commands.apply(what, c)
+			}
+			return err
 		}
 		return fmt.Errorf("a record of kind %d, which is not known here", r.kind)
 	})

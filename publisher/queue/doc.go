@@ -35,7 +35,7 @@
 //	 0  4  "LBr1"
 //	 4  4  CRC32C of bytes 8 to 13 and of the body with its padding
 //	 8  4  length of the body, without padding
-//	12  1  kind; 1 state, 2 batch, 3 dead letter, 4 dead letters dropped
+//	12  1  kind; 1 state, 2 batch, 3 dead letter, 4 dead letters dropped, 5 command
 //	13  1  flags; 1: the first record of a write, so all before it was synced
 //	14  2  check of bytes 4 to 13: both halves of their CRC32C, exclusive-or
 //	16     body, padded with zeros to a multiple of 8
@@ -47,7 +47,9 @@
 // A segment begins with its state, twice: all that the segments before would have told, but for the events that wait.
 // So any of them can go as soon as nothing in it waits. State of the queue: varint nanoseconds when the folder was made;
 // uvarint damaged records; uvarint events lost in them; uvarint count, then link text and checkpoint text of each; ledger
-// rows; uvarint first; spans. Numbers below first and in spans do not wait. State of the dead letters: uvarint letters gone
+// rows; uvarint first; spans; nothing, or commands: uvarint count, then key and varint seconds of those of the last 24 h;
+// uvarint count, then text device, text name and varint nanoseconds of each command last accepted; uvarint count and the
+// commands that are under way. Numbers below first and in spans do not wait. State of the dead letters: uvarint letters gone
 // with age or size; uvarint first; spans.
 //
 // Batch: number of the first event (8); time stored, Unix nanoseconds (8); uvarint count of events; link text; 1 and
@@ -63,6 +65,10 @@
 // Dead letter: number (8); time stored (8); text link, device, event, code, why, origin; time as above; byte form; byte 1
 // if the end of raw was cut off; uvarint units; text raw, head; 0, or 1, template, uvarint part and parts, and time of the event that it was. Dead letters
 // dropped: next number (8); time (8); uvarint of them gone with age or size; spans.
+//
+// Command: number that comes next (8); byte 1 accepted and the command, or 2 ended and its key. The command: key (16), from device
+// and id, or random; varint nanoseconds; text device, name, id, topic, args, value. One that ended stands behind the batch with its
+// reply, in one write. What is accepted and not ended when the folder is opened was cut off by a crash.
 //
 // The cursor has two slots of 24 KiB, zero behind what is used: "lbcursor"; CRC32C (4) of the rest; length (4); sequence (8);
 // stream (4), segment (8), offset (8) and number (8) at which the log ended; uvarint first; spans, at most 1,000. The whole

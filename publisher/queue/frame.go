@@ -18,10 +18,11 @@ const (
 type kind byte
 
 const (
-	kindState  kind = 1 + iota // all that the segments before this one would have told
-	kindBatch                  // one Append: events, checkpoint, ledger; or numbers that are gone
-	kindLetter                 // one dead letter
-	kindGone                   // dead letters that were dropped
+	kindState   kind = 1 + iota // all that the segments before this one would have told
+	kindBatch                   // one Append: events, checkpoint, ledger; or numbers that are gone
+	kindLetter                  // one dead letter
+	kindGone                    // dead letters that were dropped
+	kindCommand                 // a command was accepted, or has ended
 )
 
 // flagFirst marks the first record of a write: all before it was synced.

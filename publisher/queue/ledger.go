@@ -142,6 +142,7 @@ type books struct {
 	since       time.Time  // when the folder was made
 	damaged     uint64     // records that were damaged
 	lost        uint64     // events that were in them
+	commands    commands
 }
 
 func (b *books) checkpoint(link string) []byte {
@@ -184,6 +185,7 @@ func (b *books) encode(done *ranges) []byte {
 	out = putRows(out, b.ledger.rows)
 	out = binary.AppendUvarint(out, done.first)
 	out = putSpans(out, done.above)
+	out = b.commands.encode(out)
 	return finish(out, 0, kindState)
 }
 
@@ -197,6 +199,7 @@ func (b *books) decode(body []byte) (done []span, err error) {
 	n.ledger.add(p.rows())
 	first := p.uvarint()
 	done = p.spans()
+	n.commands = p.commands()
 	if p.bad || len(p.b) != 0 {
 		return nil, errShort
 	}

@@ -134,6 +134,9 @@ func (r *Report) record(rec *record) error {
 		r.Letters++
 		_, err := parseLetter(rec.body)
 		return err
+	case kindCommand:
+		_, _, err := parseCommand(rec.body)
+		return err
 	case kindState, kindGone:
 		return nil
 	}
