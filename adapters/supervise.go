@@ -15,6 +15,7 @@ type Supervisor struct {
 	From   Checkpoint    // the stored checkpoint at start, nil on the first run
 	Reopen time.Duration // wait before starting again; 0 = 2 s
 	Log    *slog.Logger  // already carries the link's name
+	Told   func() bool   // the trouble is in the log already, by what the source reports; nil: it never is
 
 	failed   error // of Put
 	progress bool  // something was stored since the last warning
@@ -24,7 +25,7 @@ type Supervisor struct {
 const remind = 10 * time.Minute
 
 // Run returns nil when the source has read all there is or ctx is done, and the sink's error when that has failed for
-// good. Every other error of the source is logged and answered by a new start. The sink's errors do not
+// good. Every other error of the source is logged, unless it was Told, and answered by a new start. The sink's errors do not
 // count as the source's: a sink that fails has either seen ctx done or lost its disk.
 func (s *Supervisor) Run(ctx context.Context) error {
 	var last string // trouble warned of
@@ -46,10 +47,16 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if err.Error() == last && !s.progress && time.Since(warned) < remind {
+		told := s.Told != nil && s.Told()
+		again := !s.progress && !warned.IsZero() && (told || err.Error() == last)
+		switch {
+		case again && time.Since(warned) < remind:
 			repeated++
 			s.Log.Debug("source failed, starting again", "err", err, "dur", reopen)
-		} else {
+		case told && !again:
+			s.Log.Debug("source failed, starting again", "err", err, "dur", reopen)
+			last, warned, repeated, s.progress = err.Error(), time.Now(), 0, false
+		default:
 			s.Log.Warn("source failed, starting again", "err", err, "dur", reopen, "n", repeated)
 			last, warned, repeated, s.progress = err.Error(), time.Now(), 0, false
 		}

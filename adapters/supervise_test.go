@@ -145,3 +145,21 @@ func TestRepeatedTroubleIsSummedUp(t *testing.T) {
 		}
 	})
 }
+
+// TestToldTroubleIsNotToldAgain: a source that reports its state has told why it failed; only a reminder follows.
+func TestToldTroubleIsNotToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		ctx, cancel := context.WithTimeout(t.Context(), 11*time.Minute)
+		defer cancel()
+		src := &script{}
+		src.runs = append(src.runs, fails("port vanished"), fails("no port"))
+		s := adapters.Supervisor{Source: src, Put: accept, Reopen: 2 * time.Second, Log: slog.New(slog.NewTextHandler(&log, nil)), Told: func() bool { return true }}
+		if err := s.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `err="no port" dur=2s n=299`) {
+			t.Errorf("got\n%swant one line, ten minutes later, with what is wrong now", got)
+		}
+	})
+}

@@ -43,10 +43,43 @@ func (b *board) link(name string) func(adapters.State) {
 			before := adapters.Starting
 			if i >= 0 {
 				before = old.Devices[i].Health
+				if shared(old, old.Devices[i]) { // nothing was said of the device itself
+					before = adapters.Starting
+					if d.Health == adapters.Up {
+						continue
+					}
+				}
 			}
-			b.say(name, d.Device, before, d.Health, d.Code, d.Why)
+			if !shared(s, d) {
+				b.say(name, d.Device, before, d.Health, d.Code, d.Why)
+			}
 		}
 	}
+}
+
+// shared says that the trouble of a device is that of its link, which says it for all of them.
+func shared(s adapters.State, d adapters.DeviceState) bool {
+	return len(s.Devices) > 1 && d.Code != "" && d.Code == s.Code && d.Why == s.Why
+}
+
+// told says that a link's trouble stands in the log: there is one line for one trouble, whoever else notices it.
+func (b *board) told(link string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return troubled(b.links[link].Health)
+}
+
+func troubled(h adapters.Health) bool { return h == adapters.Down || h == adapters.Garbled }
+
+// troubledDevice says whether a device is silent for a reason that was said. Under mu.
+func (b *board) troubledDevice(link, device string) bool {
+	s := b.links[link]
+	for _, d := range s.Devices {
+		if d.Device == device {
+			return troubled(d.Health)
+		}
+	}
+	return troubled(s.Health)
 }
 
 func (b *board) say(link, device string, before, now adapters.Health, code, why string) {
@@ -105,6 +138,9 @@ func (b *board) look(link, device string, stale time.Duration, started time.Time
 		return
 	}
 	b.mu.Lock()
+	if b.troubledDevice(link, device) {
+		b.last[device] = time.Now() // its silence counts from when it could speak again
+	}
 	last, ever := b.last[device]
 	if !ever {
 		last = started

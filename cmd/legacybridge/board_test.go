@@ -72,3 +72,46 @@ func TestLogLineForTheJournal(t *testing.T) {
 		t.Errorf("a text from outside took %d bytes of the log, want at most %d", n, maxLogged+64)
 	}
 }
+
+// TestOneTroubleIsOneLine: a link that goes down takes its devices with it, and says so once for all of them.
+func TestOneTroubleIsOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := &lockedText{}
+		b := newBoard(slog.New(newLineHandler(said, &slog.HandlerOptions{ReplaceAttr: tidy}, true)))
+		report := b.link("bus")
+		state := func(h adapters.Health, code, why string, devices ...adapters.DeviceState) adapters.State {
+			return adapters.State{Health: h, Code: code, Why: why, Devices: devices}
+		}
+		device := func(name string, h adapters.Health, code, why string) adapters.DeviceState {
+			return adapters.DeviceState{Device: name, Health: h, Code: code, Why: why}
+		}
+		says := func(what, want string) {
+			t.Helper()
+			if got := said.String(); got != want {
+				t.Errorf("%s: got\n%swant\n%s", what, got, want)
+			}
+			said.mu.Lock()
+			said.b.Reset()
+			said.mu.Unlock()
+		}
+		report(state(adapters.Up, "", "", device("m1", adapters.Up, "", ""), device("m2", adapters.Up, "", "")))
+		says("the start", "<6>reading source=bus\n<6>reading source=bus device=m1\n<6>reading source=bus device=m2\n")
+		if b.told("bus") {
+			t.Error("told of a trouble, and there is none")
+		}
+		report(state(adapters.Down, "COM001", "host away", device("m1", adapters.Down, "COM001", "host away"), device("m2", adapters.Down, "COM001", "host away")))
+		says("the link goes down", "<4>failing source=bus err=\"host away\" code=COM001\n")
+		if !b.told("bus") {
+			t.Error("not told of the trouble, and it stands in the log")
+		}
+		links := []config.Link{{Name: "bus", Stale: map[string]time.Duration{"m1": 3 * time.Second}, Mapping: mapping.Config{Devices: []mapping.Device{{Name: "m1"}}}}}
+		go b.listen(t.Context(), links)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		says("a minute of silence from a host that is away", "")
+		report(state(adapters.Up, "", "", device("m1", adapters.Up, "", ""), device("m2", adapters.Down, "COM003", "no answer")))
+		says("one of two is back", "<6>reading again source=bus\n<4>failing source=bus device=m2 err=\"no answer\" code=COM003\n")
+		report(state(adapters.Up, "", "", device("m1", adapters.Up, "", ""), device("m2", adapters.Up, "", "")))
+		says("the other is back", "<6>reading again source=bus device=m2\n")
+	})
+}

@@ -50,7 +50,8 @@ func (s *site) dryRun(ctx context.Context, out io.Writer, asJSON bool) error {
 				}
 				return
 			}
-			sup := adapters.Supervisor{Source: src, Put: put, From: from, Reopen: link.Reopen, Log: s.log.With("source", link.Name)}
+			sup := adapters.Supervisor{Source: src, Put: put, From: from, Reopen: link.Reopen, Log: s.log.With("source", link.Name),
+				Told: func() bool { return s.board.told(link.Name) }}
 			s.logEnd(link.Name, sup.Run(ctx))
 		})
 	}

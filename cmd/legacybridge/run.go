@@ -184,7 +184,8 @@ func (s *site) wire(q *queue.Queue, gate *publisher.Gate, commit context.Context
 			return q.Append(commit, link.Name, b.Checkpoint, gate.Admit(mapper.Map(time.Now(), b.Readings)))
 		}
 		lines = append(lines, &line{link.Name, adapters.Supervisor{
-			Source: src, Put: put, From: q.Checkpoint(link.Name), Reopen: link.Reopen, Log: s.log.With("source", link.Name)}})
+			Source: src, Put: put, From: q.Checkpoint(link.Name), Reopen: link.Reopen, Log: s.log.With("source", link.Name),
+			Told: func() bool { return s.board.told(link.Name) }}})
 	}
 	return lines, nil
 }
