@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -196,10 +198,8 @@ func printable(payload []byte) string {
 	if !utf8.Valid(payload) {
 		return "base64:" + base64.StdEncoding.EncodeToString(payload)
 	}
-	for _, c := range string(payload) {
-		if c < 0x20 || c >= 0x7f && c < 0xa0 {
-			return fmt.Sprintf("%q", payload)
-		}
+	if bytes.ContainsFunc(payload, isCommand) {
+		return strconv.Quote(string(payload))
 	}
 	return string(payload)
 }
