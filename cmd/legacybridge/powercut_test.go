@@ -260,7 +260,7 @@ func (p *powerPlant) books(config, state string) {
 	}
 	raw := letters(t, state)
 	for n := p.rows; n > max(p.rows-1000, 0); n-- { // old ones go with their size
-		if !good(n) && raw[badRow(n)] < 2 {
+		if !p.good(n) && raw[badRow(n)] < 2 {
 			t.Errorf("row %d: %d dead letters, want one of each device", n, raw[badRow(n)])
 		}
 	}

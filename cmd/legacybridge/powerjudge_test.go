@@ -53,7 +53,7 @@ func (p *powerPlant) judge(c *cutMoment, got []message, sum *cutResult) {
 	o.names("now", nowEvent)
 	o.names("later", laterEvent)
 	for n := p.floor + 1; n <= p.rows; n++ {
-		if good(n) {
+		if p.good(n) {
 			o.row(nowEvent, values(n))
 			o.row(laterEvent, values(n))
 		}

@@ -11,13 +11,14 @@ import (
 )
 
 // A rowLog is a logger that writes numbered rows into one file after the other, in pieces of any size, and deletes the
-// files when it is told to. Every 37th row has no number where one should be.
+// files when it is told to.
 type rowLog struct {
 	t    *testing.T
 	dir  string
 	rows int // whole ones
 	f    *os.File
 	made int
+	flaw int          // each such row has no number where one should be; 0: none
 	old  []rowFileEnd // the files that are there, the current one last
 }
 
@@ -27,7 +28,7 @@ type rowFileEnd struct {
 }
 
 func newRowLog(t *testing.T) *rowLog {
-	l := &rowLog{t: t, dir: t.TempDir()}
+	l := &rowLog{t: t, dir: t.TempDir(), flaw: 37}
 	l.begin()
 	t.Cleanup(func() { l.f.Close() })
 	return l
@@ -36,14 +37,19 @@ func newRowLog(t *testing.T) *rowLog {
 // files is the glob that finds them.
 func (l *rowLog) files() string { return filepath.Join(l.dir, "LOG_*.csv") }
 
-func good(n int) bool { return n%37 != 0 }
+func (l *rowLog) good(n int) bool { return l.flaw == 0 || n%l.flaw != 0 }
 
 func badRow(n int) string { return fmt.Sprintf("%d,none", n) }
 
 // values is what an event of a row begins with.
 func values(n int) string { return fmt.Sprintf(`{"d":{"n":%d,"value":%d.5}`, n, n%1000) }
 
-func (l *rowLog) badRows() int { return l.rows / 37 }
+func (l *rowLog) badRows() int {
+	if l.flaw == 0 {
+		return 0
+	}
+	return l.rows / l.flaw
+}
 
 // begin begins a file.
 func (l *rowLog) begin() {
@@ -68,7 +74,7 @@ func (l *rowLog) append(n int) {
 	var b []byte
 	for range n {
 		l.rows++
-		if good(l.rows) {
+		if l.good(l.rows) {
 			b = fmt.Appendf(b, "%d,%d.5\n", l.rows, l.rows%1000)
 		} else {
 			b = fmt.Appendf(b, "%s\n", badRow(l.rows))

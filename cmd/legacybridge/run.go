@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"sync"
-	"syscall"
 	"time"
 
 	"legacybridge/adapters"
@@ -123,17 +121,17 @@ func (s *site) run(ctx context.Context) (err error) {
 		select {
 		case <-ctx.Done():
 		case <-q.Failed():
-			return exit(exitDisk, q.Err())
+			return failed(q.Err())
 		case err := <-lost:
-			return exit(exitDisk, err)
+			return failed(err)
 		case err := <-delivered: // only the queue's failure ends it early
-			return exit(exitDisk, err)
+			return failed(err)
 		}
 	}
 	select {
 	case <-readAll:
 	case <-q.Failed():
-		return exit(exitDisk, q.Err())
+		return failed(q.Err())
 	}
 	pub.Finish()
 	select {
@@ -146,7 +144,7 @@ func (s *site) run(ctx context.Context) (err error) {
 		}
 	}
 	if q.Err() != nil {
-		return exit(exitDisk, q.Err())
+		return failed(q.Err())
 	}
 	if !s.once {
 		return nil // what is left stays queued
@@ -230,18 +228,4 @@ func outlive(ctx context.Context, d time.Duration) (context.Context, context.Can
 	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(d, cancel) })
 	return later, func() { stop(); cancel() }
-}
-
-// openError gives a folder that cannot be taken its exit code.
-func openError(err error) error {
-	switch {
-	case errors.Is(err, queue.ErrBusy), errors.Is(err, localplatform.ErrBusy):
-		return exit(exitRefused, fmt.Errorf("%w: is legacybridge already running? Stop it first, or name another folder with --state", err))
-	case errors.Is(err, syscall.EADDRINUSE):
-		return exit(exitRefused, fmt.Errorf("%w: is legacybridge already running? Stop what listens there, or change local.listen", err))
-	case errors.Is(err, fs.ErrPermission):
-		return exit(exitRefused, fmt.Errorf("%w: name a folder that this user may write to with --state DIR", err))
-	default:
-		return exit(exitDisk, err)
-	}
 }

@@ -366,7 +366,7 @@ func (q *Queue) fail(err error) {
 	if q.err != nil {
 		return
 	}
-	q.err = fmt.Errorf("the disk of the queue has failed: %w", err)
+	q.err = fmt.Errorf("disk failed: %w", err)
 	close(q.failed)
 	q.kick()
 	for _, r := range q.readers {
