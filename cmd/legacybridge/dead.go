@@ -123,7 +123,7 @@ func headline(l queue.Letter) string {
 	if device == "" {
 		device = "(" + l.Dead.Link + ")"
 	}
-	return plain(fmt.Sprintf("%6d  %s  %s  %-16s %s: %s", l.Number, l.Stored.Local().Format(time.DateTime), l.Dead.Code, device, l.Dead.Origin, l.Dead.Why))
+	return fmt.Sprintf("%6d  %s  %s  %-16s %s: %s", l.Number, l.Stored.Local().Format(time.DateTime), l.Dead.Code, device, l.Dead.Origin, l.Dead.Why)
 }
 
 func deadShow(cmd *cobra.Command, g *globals, f deadFlags, args []string) error {
@@ -237,7 +237,7 @@ func deadReplay(cmd *cobra.Command, g *globals, f deadFlags, args []string) erro
 				failed = p.print(out)
 			}
 			if failed != nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "%d: %s\n", l.Number, plainLines(failed))
+				fmt.Fprintf(cmd.ErrOrStderr(), "%d: %v\n", l.Number, failed)
 			}
 		}
 		return err
@@ -256,7 +256,7 @@ func deadReplay(cmd *cobra.Command, g *globals, f deadFlags, args []string) erro
 		}
 		if failed != nil {
 			kept++
-			fmt.Fprintf(cmd.ErrOrStderr(), "%d stays a dead letter: %s\n", l.Number, plainLines(failed))
+			fmt.Fprintf(cmd.ErrOrStderr(), "%d stays a dead letter: %v\n", l.Number, failed)
 			continue
 		}
 		// Queued first: a crash between the two replays it twice rather than never.

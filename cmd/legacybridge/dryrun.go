@@ -117,7 +117,7 @@ func (p *dryPrinter) event(e mapping.Event) error {
 
 func (p *dryPrinter) dead(d mapping.Dead) error {
 	if !p.json {
-		_, err := fmt.Fprintf(p.out, "dead: %s %s %s\n", d.Code, plain(d.Origin), plain(d.Why))
+		_, err := fmt.Fprintf(p.out, "dead: %s %s %s\n", d.Code, d.Origin, d.Why)
 		return err
 	}
 	return json.NewEncoder(p.out).Encode(map[string]string{"dead": d.Code, "device": d.Device, "origin": d.Origin, "why": d.Why})

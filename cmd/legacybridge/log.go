@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"time"
 )
@@ -23,7 +21,6 @@ func newLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
 	opt := &slog.HandlerOptions{Level: level, ReplaceAttr: tidy}
 	switch format {
 	case "json":
-		opt.ReplaceAttr = tidyJSON
 		return slog.New(slog.NewJSONHandler(w, opt))
 	case "journald":
 		return slog.New(newLineHandler(w, opt, true))
@@ -34,39 +31,15 @@ func newLogger(w io.Writer, format string, level slog.Level) *slog.Logger {
 
 const maxLogged = 256 // bytes: what equipment sends does not fill the log
 
-// tidy cuts texts that came from outside. Text handlers quote what is no plain text by themselves.
+// tidy cuts texts that came from outside.
 func tidy(_ []string, a slog.Attr) slog.Attr {
-	if text, ok := textOf(a.Value); ok && len(text) > maxLogged {
-		return slog.String(a.Key, strings.ToValidUTF8(text[:maxLogged], "")+"…")
+	if a.Value.Kind() == slog.KindString && len(a.Value.String()) > maxLogged {
+		return slog.String(a.Key, a.Value.String()[:maxLogged]+"…")
+	}
+	if err, ok := a.Value.Any().(error); ok && len(err.Error()) > maxLogged {
+		return slog.String(a.Key, err.Error()[:maxLogged]+"…")
 	}
 	return a
-}
-
-// tidyJSON does so where only what JSON itself must escape is escaped.
-func tidyJSON(_ []string, a slog.Attr) slog.Attr {
-	if text, ok := textOf(a.Value); ok && (len(text) > maxLogged || strings.ContainsFunc(text, isCommand)) {
-		a = tidy(nil, slog.String(a.Key, text))
-		return slog.String(a.Key, plain(a.Value.String()))
-	}
-	return a
-}
-
-// textOf is the text of a value that is no number, time or truth.
-func textOf(v slog.Value) (string, bool) {
-	switch v.Kind() {
-	case slog.KindString:
-		return v.String(), true
-	case slog.KindAny:
-		switch x := v.Any().(type) {
-		case slog.Level:
-			return "", false
-		case []byte:
-			return string(x), true
-		default:
-			return fmt.Sprint(x), true
-		}
-	}
-	return "", false
 }
 
 // A lineHandler writes "12:04:31 warn message key=value", or, for the journal, "<4>message key=value": the journal adds

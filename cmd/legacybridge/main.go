@@ -33,11 +33,11 @@ func Main(ctx context.Context, args []string) (code int) {
 	}
 	if e, ok := errors.AsType[*exitError](err); ok {
 		if e.err != nil {
-			fmt.Fprintf(os.Stderr, "legacybridge: %s\n", plainLines(e.err))
+			fmt.Fprintf(os.Stderr, "legacybridge: %v\n", e.err)
 		}
 		return e.code
 	}
-	fmt.Fprintf(os.Stderr, "legacybridge: %s\n", plainLines(err))
+	fmt.Fprintf(os.Stderr, "legacybridge: %v\n", err)
 	if !started {
 		fmt.Fprintln(os.Stderr, "  next:  legacybridge --help")
 		return exitUsage

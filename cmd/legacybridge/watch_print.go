@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -198,8 +196,10 @@ func printable(payload []byte) string {
 	if !utf8.Valid(payload) {
 		return "base64:" + base64.StdEncoding.EncodeToString(payload)
 	}
-	if bytes.ContainsFunc(payload, isCommand) {
-		return strconv.Quote(string(payload))
+	for _, c := range string(payload) {
+		if c < 0x20 || c >= 0x7f && c < 0xa0 {
+			return fmt.Sprintf("%q", payload)
+		}
 	}
 	return string(payload)
 }

@@ -11,15 +11,20 @@ import (
 
 // Config is the embedded platform.
 type Config struct {
-	Listen       string      // host:port
-	TLS          *tls.Config // nil: without encryption
-	Org          string
-	Store        string          // folder; "memory" keeps nothing
-	MaxPayload   int             // bytes; 0 = wiotp.MaxPayload
-	Users        map[string]User // by API key; nil: the key of the store, made at first start
-	Unregistered Unregistered
-	Devices      []Device // registered at start
-	Log          *slog.Logger
+	Listen               string      // host:port
+	TLS                  *tls.Config // nil: without encryption
+	Org                  string
+	Store                string          // folder; "memory" keeps nothing
+	MaxPayload           int             // bytes; 0 = wiotp.MaxPayload
+	Users                map[string]User // by API key; nil: the key of the store, made at first start
+	Unregistered         Unregistered
+	Buffer               int  // messages kept for one subscription; 0 = wiotp.MaxBuffer
+	Throttle             int  // units of wiotp.ThrottleUnit per second and connection; 0 = no limit
+	Quickstart           bool // serve the organisation without keys, a world of its own
+	QuickstartWildcards  wiotp.Wildcards
+	ScalableCleanSession wiotp.CleanSession
+	Devices              []Device // registered at start
+	Log                  *slog.Logger
 }
 
 // A User is what belongs to an API key.
@@ -47,7 +52,7 @@ const (
 // check finds what would make every login or every event fail.
 func (cfg *Config) check() error {
 	if cfg.Org == wiotp.Quickstart {
-		return errors.New("the organisation quickstart is not supported yet")
+		return errors.New("the organisation quickstart is served beside another one: set that, and rules.quickstart")
 	}
 	if err := (wiotp.ClientID{Class: wiotp.Application, Org: cfg.Org, App: "x"}).Validate(); err != nil {
 		return fmt.Errorf("org: %w", err)
@@ -60,6 +65,9 @@ func (cfg *Config) check() error {
 	}
 	if cfg.MaxPayload < 0 || cfg.MaxPayload > maxMaxPayload {
 		return fmt.Errorf("max_payload is %d bytes, 1 to %d are possible", cfg.MaxPayload, maxMaxPayload)
+	}
+	if cfg.Buffer < 0 || cfg.Throttle < 0 {
+		return errors.New("rules.buffer and rules.throttle cannot be below 0")
 	}
 	for key, u := range cfg.Users {
 		if err := wiotp.CheckAPIKey(key, cfg.Org); err != nil {

@@ -21,17 +21,15 @@ func pair(t *testing.T) (*conn, net.Conn) {
 	return c, far
 }
 
-func TestClientThatDoesNotReadItsAnswersIsClosed(t *testing.T) {
+func TestClientThatTakesNothingIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := pair(t)
-		chunk := make([]byte, 1<<20)
-		for i := 0; ; i++ {
-			if _, err := c.Write(chunk); err != nil {
-				if i != maxUnwritten/len(chunk) {
-					t.Errorf("got %d MiB taken, want %d", i, maxUnwritten/len(chunk))
-				}
-				break
-			}
+		chunk := make([]byte, 64<<10)
+		for !c.hasEnded() {
+			c.send(chunk)
+		}
+		if c.behind > maxUnwritten {
+			t.Errorf("got %d bytes, want at most %d", c.behind, maxUnwritten)
 		}
 		if c.cause == nil || c.cause.Code != wiotp.SlowConsumer {
 			t.Errorf("got %v, want 178", c.cause)
@@ -39,21 +37,50 @@ func TestClientThatDoesNotReadItsAnswersIsClosed(t *testing.T) {
 	})
 }
 
-func TestWhatWasWrittenBeforeTheEndArrives(t *testing.T) {
+func TestWriteThatTakesTooLongIsASlowConsumer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := pair(t)
+		began := time.Now()
+		c.send(make([]byte, 100))
+		<-c.written
+		if got := time.Since(began); got != writeWait {
+			t.Errorf("got an end after %v, want %v", got, writeWait)
+		}
+		if c.cause == nil || c.cause.Code != wiotp.SlowConsumer {
+			t.Errorf("got %v, want 178", c.cause)
+		}
+	})
+}
+
+func TestNothingIsReadFromAClientThatTakesNoAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, far := pair(t)
+		c.send(make([]byte, manyAnswers+1))
+		settled := false
+		go func() { settled = c.settled(10) }()
+		synctest.Wait()
+		if settled {
+			t.Error("got settled, want it to wait")
+		}
+		go io.Copy(io.Discard, far)
+		synctest.Wait()
+		if !settled {
+			t.Error("got it waiting, want it settled")
+		}
+	})
+}
+
+func TestWhatWasSentBeforeTheEndArrives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, far := pair(t)
 		var want []byte
 		for i := range 1000 {
 			p := bytes.Repeat([]byte{byte(i)}, i)
 			want = append(want, p...)
-			if n, err := c.Write(p); n != len(p) || err != nil {
-				t.Fatalf("got %d, %v, want %d", n, err, len(p))
-			}
+			c.send(p)
 		}
-		c.Close()
-		if _, err := c.Write([]byte("late")); err == nil {
-			t.Error("got nil, want the connection ended")
-		}
+		c.end(nil)
+		c.send([]byte("late"))
 		go c.finish(false)
 		got, err := io.ReadAll(far)
 		if err != nil || !bytes.Equal(got, want) {
@@ -65,15 +92,15 @@ func TestWhatWasWrittenBeforeTheEndArrives(t *testing.T) {
 func TestLostConnectionLetsItsBufferGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, far := pair(t)
-		c.Write(make([]byte, maxBehind))
+		c.send(make([]byte, fullSocket))
 		synctest.Wait()
-		if got := c.unwritten(); got != maxBehind {
-			t.Errorf("got %d bytes unwritten, want %d", got, maxBehind)
+		if c.room() {
+			t.Error("got room, want none")
 		}
 		far.Close()
 		<-c.written
-		if got := c.unwritten(); got != 0 || c.out != nil {
-			t.Errorf("got %d bytes unwritten, want 0", got)
+		if c.behind != 0 || c.out != nil {
+			t.Errorf("got %d bytes unwritten, want 0", c.behind)
 		}
 	})
 }
@@ -82,15 +109,15 @@ func TestEndWakesTheReaderAndIgnoresLaterDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := pair(t)
 		c.keepalive = time.Hour
-		c.SetDeadline(time.Time{})
+		c.arm()
 		began := time.Now()
 		go func() {
 			time.Sleep(time.Second) // virtual time
 			c.end(nil)
-			c.SetDeadline(time.Time{})
+			c.arm()
 		}()
-		if _, err := c.Read(make([]byte, 1)); err != net.ErrClosed || time.Since(began) != time.Second {
-			t.Errorf("got %v after %v, want closed after 1s", err, time.Since(began))
+		if _, err := c.Read(make([]byte, 1)); err == nil || time.Since(began) != time.Second {
+			t.Errorf("got %v after %v, want an error after 1s", err, time.Since(began))
 		}
 	})
 }
@@ -106,7 +133,7 @@ func TestKeepaliveIsOneAndAHalf(t *testing.T) {
 				far.Write([]byte{1})
 			}()
 			for range 2 { // the second one waits in vain
-				c.SetDeadline(time.Time{})
+				c.arm()
 				if _, err := c.Read(make([]byte, 1)); err != nil {
 					break
 				}
@@ -116,4 +143,23 @@ func TestKeepaliveIsOneAndAHalf(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestBudgetIsBackPressure(t *testing.T) {
+	at := time.Unix(1000, 0)
+	var b budget
+	for i := range 9 {
+		if got := b.spend(1, 10, at); got != 0 {
+			t.Fatalf("unit %d: got a pause of %v, want none", i, got)
+		}
+	}
+	if got := b.spend(1, 10, at.Add(300*time.Millisecond)); got != 700*time.Millisecond {
+		t.Errorf("got a pause of %v, want until the next second", got)
+	}
+	if got := b.spend(33, 10, at.Add(time.Second)); got != 3*time.Second {
+		t.Errorf("got a pause of %v for 33 units, want 3s", got)
+	}
+	if got := b.spend(1, 10, at.Add(time.Hour)); got != 0 {
+		t.Errorf("got a pause of %v after an hour, want none", got)
+	}
 }

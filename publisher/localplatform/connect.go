@@ -2,35 +2,35 @@ package localplatform
 
 import (
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	"legacybridge/publisher/wiotp"
 )
 
-const (
-	connectPacket byte = 0x10
-	connackPacket byte = 0x20
-)
-
-// A login is a CONNECT packet taken apart. The broker gets the packet as it came; it is read here first because the
-// broker closes without an answer where the platform has one.
+// A login is a CONNECT packet taken apart. It is done here and not by the library because the platform answers where
+// the library closes.
 type login struct {
-	raw       []byte
 	id        string
+	protocol  string // as status messages name it
+	clean     bool
 	keepalive time.Duration
 	hasUser   bool
 	user      string
 	password  []byte
 	will      struct {
-		set   bool
-		topic string
-		size  int
+		set     bool
+		topic   string
+		payload []byte
+		qos     byte
 	}
+	rights wiotp.Rights // once it was admitted
 }
 
 // Bits of the connect flags.
 const (
 	flagReserved   = 1 << 0
+	flagClean      = 1 << 1
 	flagWill       = 1 << 2
 	flagsWillQoS   = 3 << 3
 	flagWillRetain = 1 << 5
@@ -65,11 +65,12 @@ func parseLogin(raw []byte) (*login, error) {
 	case flags&flagUser == 0 && flags&flagPassword != 0:
 		return nil, badLogin("a password without a user name")
 	}
-	l := &login{raw: raw, id: string(f.text()), keepalive: time.Duration(binary.BigEndian.Uint16(keepalive)) * time.Second}
+	l := &login{protocol: fmt.Sprintf("mqtt%d", level), clean: flags&flagClean != 0, id: string(f.text()), keepalive: time.Duration(binary.BigEndian.Uint16(keepalive)) * time.Second}
 	if flags&flagWill != 0 {
 		l.will.set = true
 		l.will.topic = string(f.text())
-		l.will.size = len(f.text())
+		l.will.payload = f.text()
+		l.will.qos = flags & flagsWillQoS >> 3
 	}
 	if flags&flagUser != 0 {
 		l.hasUser = true

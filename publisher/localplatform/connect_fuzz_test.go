@@ -33,7 +33,7 @@ func FuzzLogin(f *testing.F) {
 			}
 			return
 		}
-		if n := len(l.id) + len(l.user) + len(l.password) + len(l.will.topic) + l.will.size; n > len(raw) {
+		if n := len(l.id) + len(l.user) + len(l.password) + len(l.will.topic) + len(l.will.payload); n > len(raw) {
 			t.Fatalf("got %d bytes of fields from %d", n, len(raw))
 		}
 	})

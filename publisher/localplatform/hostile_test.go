@@ -2,6 +2,7 @@ package localplatform_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -231,10 +232,10 @@ func TestSubscriberThatDoesNotReadHoldsUpNobody(t *testing.T) {
 	if got := s.Stats().Dropped; got == 0 || got >= uint64(n) {
 		t.Errorf("got %d of %d events dropped, want those beyond the bound", got, n)
 	}
-	if got := s.log.find("rule=slow", "id=a:legacy:stuck"); len(got) != 1 {
+	if got := s.log.find("rule=buffer", "id=a:legacy:stuck"); len(got) != 1 {
 		t.Errorf("got %v, want one line", got)
 	}
-	if got := s.log.find("rule=slow", "id=a:legacy:sub"); len(got) != 0 {
+	if got := s.log.find("rule=buffer", "id=a:legacy:sub"); len(got) != 0 {
 		t.Errorf("got %v, want nothing lost by the reader", got)
 	}
 	// Once it reads and acknowledges, it gets events again.
@@ -267,20 +268,32 @@ func TestStopDoesNotWaitForStuckSubscribers(t *testing.T) {
 }
 
 func TestSubscriberThatNeverAcknowledgesIsBounded(t *testing.T) {
-	s := start(t, nil)
+	s := start(t, func(cfg *localplatform.Config) { cfg.Buffer = 100 })
 	sub := listen(t, s, "sub", 1)
 	pub := login(t, s, "pub")
-	const n = wiotp.MaxBuffer + 100
-	pub.send(bytes.Repeat(packet(0x32, append(str(nil, kilnTopic), 0, 1)), n))
+	const n = wiotp.MaxInflight + 100 + 50
+	for i := range n {
+		pub.publish(kilnTopic, fmt.Append(nil, i), 1, 1, false)
+	}
 	for range n {
 		pub.want(puback(1)...)
 	}
 	pub.ping()
-	if got := s.Stats().Dropped; got != 100 {
-		t.Errorf("got %d dropped, want 100", got)
+	if got := s.Stats().Dropped; got != 50 {
+		t.Errorf("got %d dropped, want 50", got)
 	}
-	for range wiotp.MaxBuffer {
-		sub.event()
+	for i := range n {
+		if i >= wiotp.MaxInflight && i < wiotp.MaxInflight+50 {
+			continue // the oldest of those that waited
+		}
+		g := sub.event()
+		if g.payload != fmt.Sprint(i) {
+			t.Fatalf("got event %s, want %d", g.payload, i)
+		}
+		sub.send(puback(g.id))
+	}
+	if got := s.log.find("rule=buffer", "id=a:legacy:sub"); len(got) != 1 {
+		t.Errorf("got %v, want one line", got)
 	}
 }
 

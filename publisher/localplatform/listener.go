@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -29,7 +28,7 @@ func (p *Platform) accept(ctx context.Context) error {
 		nc, err := p.listener.Accept()
 		switch {
 		case err == nil:
-			p.begin(newConn(nc))
+			p.begin(ctx, newConn(nc))
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -47,7 +46,7 @@ func (p *Platform) accept(ctx context.Context) error {
 const acceptPause = 100 * time.Millisecond
 
 // begin serves c in a goroutine of its own, if there is room.
-func (p *Platform) begin(c *conn) {
+func (p *Platform) begin(ctx context.Context, c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopping || len(p.open) >= maxOpen {
@@ -62,17 +61,17 @@ func (p *Platform) begin(c *conn) {
 	p.open[c] = struct{}{}
 	p.waiting = append(p.waiting, c)
 	_ = c.Conn.SetReadDeadline(time.Now().Add(p.loginWait)) // an error shows at the first read
-	p.serving.Go(func() { p.serve(c) })
+	p.serving.Go(func() { p.serve(ctx, c) })
 }
 
 // serve is the life of one connection.
-func (p *Platform) serve(c *conn) {
+func (p *Platform) serve(ctx context.Context, c *conn) {
 	defer func() {
 		p.mu.Lock()
 		delete(p.open, c)
 		p.mu.Unlock()
 	}()
-	raw, err := readLogin(c.Conn, p.maxPayload)
+	raw, err := readLogin(c.r, p.maxPayload)
 	p.mu.Lock()
 	if i := slices.Index(p.waiting, c); i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
@@ -84,24 +83,57 @@ func (p *Platform) serve(c *conn) {
 	} else if l, err := p.admit(c, raw); err != nil {
 		p.refuse(c, err)
 	} else {
-		p.session(c, l)
+		p.session(ctx, c, l)
 	}
-	p.mu.Lock()
-	linger := !p.stopping
-	p.mu.Unlock()
-	c.finish(linger)
+	c.finish(!p.isStopping())
 }
 
-// establish hands c to the broker until the connection ends. A panic there is a fault of the library that a client's
-// bytes provoked: it must cost that client its connection and nobody else anything.
-func (p *Platform) establish(c *conn) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			p.log.Error("the broker library panicked, connection closed", "id", c.id, "err", r, "stack", string(debug.Stack()))
-			err = &wiotp.Refusal{Rule: "broker", Code: wiotp.ServerProblem, Why: fmt.Sprint(r)}
-		}
-	}()
-	return p.broker.EstablishConnection(listenerID, c)
+// session runs an accepted login until the connection ends.
+func (p *Platform) session(ctx context.Context, c *conn, l *login) {
+	c.drained = func() { p.hub.refill(c) }
+	if err := p.hub.attach(c, l); err != nil {
+		p.refuse(c, err)
+		return
+	}
+	c.writing = true
+	p.serving.Go(c.write)
+	p.logins.Add(1)
+	p.log.Debug("client connected", "id", c.id, "addr", c.host)
+	cause := p.converse(ctx, c)
+	c.repay(repayWait)
+	c.end(cause)
+	p.closed(c, cause)
+}
+
+// repayWait is how long a client that is hung up on waits for the disk to acknowledge what it sent before.
+const repayWait = 2 * time.Second
+
+// closed settles why a session ended: by us, with a reason of our own, or as its reader saw it.
+func (p *Platform) closed(c *conn, cause *wiotp.Refusal) {
+	c.mu.Lock()
+	if c.cause != nil {
+		cause = c.cause
+	}
+	c.mu.Unlock()
+	if cause.Code == wiotp.ConnectionLost && p.isStopping() {
+		cause = &wiotp.Refusal{Code: wiotp.ServerShutdown}
+	}
+	p.hub.detach(c, cause)
+	switch cause.Code {
+	case wiotp.ClosedByClient, wiotp.ConnectionLost, wiotp.ServerShutdown:
+		p.log.Debug("client disconnected", "id", c.id, "addr", c.host, "code", int(cause.Code))
+		return
+	case wiotp.KeepaliveTimeout, wiotp.ClientIDReused: // nothing was turned down
+	default:
+		p.refused.Add(1)
+	}
+	p.refusals.add(c.who(), cause)
+}
+
+func (p *Platform) isStopping() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stopping
 }
 
 // closeAll ends every connection; their goroutines are waited for elsewhere.

@@ -69,44 +69,87 @@ func (p *Platform) admit(c *conn, raw []byte) (*login, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.id = l.id
 	id, err := wiotp.ParseClientID(l.id)
 	if err != nil {
 		c.id = strings.ToValidUTF8(l.id[:min(len(l.id), wiotp.MaxSegment)], "?")
 		return nil, err
 	}
-	refuse := func(rule string, code wiotp.CloseCode, format string, args ...any) error {
-		return &wiotp.Refusal{Rule: rule, Code: code, Connack: wiotp.ConnackUnauthorized, Why: fmt.Sprintf(format, args...)}
-	}
+	c.id, c.protocol = l.id, l.protocol
+	l.rights = wiotp.Rights{ID: id, Wildcards: p.wildcards}
 	switch {
+	case id.Org == wiotp.Quickstart && !p.quickstart:
+		return nil, unauthorized("org", "the organisation %s is not served here (rules.quickstart)", wiotp.Quickstart)
 	case id.Org == wiotp.Quickstart:
-		return nil, refuse("org", wiotp.NotAuthorized, "the organisation quickstart is not supported yet")
-	case id.Org != p.org:
-		return nil, refuse("org", wiotp.NotAuthorized, "the client id names another organisation, this is %s", p.org)
-	case !id.Class.IsApplication():
-		return nil, refuse("client_id", wiotp.BadClientID, "logins of devices and gateways are not supported yet")
-	case id.Class == wiotp.ScalableApplication:
-		return nil, refuse("scalable", wiotp.BadClientID, "scalable applications (A:ORG:APP) are not supported yet, log in as a:%s:%s", id.Org, id.App)
-	case !l.hasUser:
-		return nil, refuse("api_key", wiotp.NotAuthorized, "the login has no API key as user name")
-	}
-	if _, ok := p.login(l.user, string(l.password)); !ok {
-		if _, known := p.users[l.user]; !known {
-			// The name is not logged: people put the token into the wrong field.
-			return nil, refuse("api_key", wiotp.NotAuthorized, "the user name is not an API key of this platform")
+		if c.secure {
+			return nil, unauthorized("quickstart", "%s has no TLS", wiotp.Quickstart)
 		}
-		return nil, refuse("token", wiotp.NotAuthorized, "wrong token for API key %s", l.user)
+		c.known = true
+	case id.Org != p.org:
+		return nil, unauthorized("org", "the client id names another organisation, this is %s", p.org)
+	default:
+		c.known = true
+		if err := p.authenticate(c, l); err != nil {
+			return nil, err
+		}
+		if err := p.cleanSession.Check(id, l.clean); err != nil {
+			return nil, err
+		}
 	}
-	switch {
-	case !l.will.set:
-		return l, nil
-	case l.will.size == 0: // the broker cannot carry it
-		return nil, refuse("will", wiotp.NotAuthorized, "a will without payload is not supported")
+	c.rights, c.keepalive = l.rights, id.Keepalive(l.keepalive)
+	return l, p.admitWill(c, l)
+}
+
+// authenticate checks credentials, and gives an application the rights of its key.
+func (p *Platform) authenticate(c *conn, l *login) error {
+	id := l.rights.ID
+	if !id.Class.IsApplication() {
+		gateway := p.registry.isGateway(id.Type)
+		good := p.registry.deviceToken(id.Type, id.ID, string(l.password))
+		switch {
+		case l.user != wiotp.UseTokenAuth:
+			return unauthorized("token", "the user name of a %s is %s", id.Class, wiotp.UseTokenAuth)
+		case !good:
+			return unauthorized("token", "wrong token for %s/%s, or it is not registered", id.Type, id.ID)
+		case gateway != (id.Class == wiotp.Gateway):
+			return unauthorized("client_id", "%s/%s is registered as another class than %s", id.Type, id.ID, id.Class)
+		}
+		return nil
 	}
-	if r, ok := errors.AsType[*wiotp.Refusal](p.mayPublish(l.will.topic, l.will.size)); ok {
-		return nil, refuse("will", r.Code, "the will may not be published: %s", r.Why)
+	if !l.hasUser {
+		return unauthorized("api_key", "the login has no API key as user name")
 	}
-	return l, nil
+	u, ok := p.login(l.user, string(l.password))
+	if _, known := p.users[l.user]; !known {
+		// The name is not logged: people put the token into the wrong field.
+		return unauthorized("api_key", "the user name is not an API key of this platform")
+	}
+	c.user = l.user
+	if !ok {
+		return unauthorized("token", "wrong token for API key %s", l.user)
+	}
+	l.rights.Role, l.rights.Group = u.role, u.group
+	return nil
+}
+
+// admitWill checks a will as if it were published now.
+func (p *Platform) admitWill(c *conn, l *login) error {
+	if !l.will.set {
+		return nil
+	}
+	t, err := p.mayPublish(&l.rights, l.will.topic, len(l.will.payload))
+	if r, ok := errors.AsType[*wiotp.Refusal](err); ok {
+		return &wiotp.Refusal{Rule: "will", Code: r.Code, Connack: wiotp.ConnackUnauthorized, Why: "the will may not be published: " + r.Why}
+	}
+	qos := l.will.qos
+	if l.rights.ID.Org == wiotp.Quickstart {
+		qos = 0
+	}
+	c.will = newMessage(t, bytes.Clone(l.will.payload), qos) // the login holds the token too
+	return nil
+}
+
+func unauthorized(rule, format string, args ...any) error {
+	return &wiotp.Refusal{Rule: rule, Code: wiotp.NotAuthorized, Connack: wiotp.ConnackUnauthorized, Why: fmt.Sprintf(format, args...)}
 }
 
 // refuse answers a login that is turned down, in the words of its protocol, and logs it.
@@ -126,4 +169,7 @@ func (p *Platform) refuse(c *conn, err error) {
 	_, _ = c.Conn.Write(answer)
 	p.refused.Add(1)
 	p.refusals.add(c.who(), r)
+	if id, err := wiotp.ParseClientID(c.id); err == nil && c.known {
+		p.hub.failed(c, id, r)
+	}
 }

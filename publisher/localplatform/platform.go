@@ -1,27 +1,44 @@
-// Package localplatform is the embedded platform: an MQTT broker that keeps the platform's rules. It is the only
-// importer of mochi, which routes, queues per subscriber and speaks QoS; everything that the platform decides is here,
-// in front of it:
+// Package localplatform is the embedded platform: a broker of MQTT 3.1 and 3.1.1 that keeps the platform's rules, and its
+// device registry.
 //
 //	listener.go  accepts, waits for the login with a deadline, bounds the number of connections
-//	login.go     who may in: protocol, client id, key and token, will; answers refused logins itself
-//	session.go   one connection per client id: the newcomer wins (288)
-//	conn.go      a socket that never makes the broker wait for a slow reader
-//	rules.go     what a client may publish and subscribe to; a violation closes the connection without an answer
-//	hooks.go     where the broker asks
+//	login.go     who may in: protocol, client id, credentials, will; answers refused logins itself
+//	conn.go      a socket whose writer is a goroutine of its own
+//	client.go    what a logged-in client sends; a violation closes the connection without an answer
+//	rules.go     what a client may publish
+//	gateway.go   gateways are told instead
+//	throttle.go  back-pressure by units per second
+//	hub.go       passes messages on, in order
+//	index.go     which subscriptions a topic reaches
+//	session.go   one per client id: the newcomer wins (288); durable ones outlast connection and process
+//	share.go     scalable applications: each message to one member
+//	message.go   messages, and what is on its way
+//	status.go    the platform's own messages about who is connected
+//	acker.go     acknowledges what is durable
+//	keep.go      what sessions write to the journal; replay.go reads it
 //	users.go     the API keys, their roles and devices
 //	registry.go  the registered devices
 //	store.go     the folder: one process at a time, the key that the first start makes, and what is kept
 //	journal.go   the log on disk behind it
 //	refusals.go  one log line per refusal, repeats summed up
 //
-// What holds: events reach every subscriber whose filter matches, in the order of their publisher, never with RETAIN.
-// A PUBACK means that the event was accepted and handed to the subscribers that were there. A subscriber that falls
-// behind by more than a bound loses events; each loss is counted and logged. Sessions live in memory: those with clean
-// session false outlast a connection by a day, but not the process, and what waited for them comes in no certain order.
+// It is its own server because the platform's promises are those of sessions. The library, of which this package is the
+// only importer, acknowledges before it passes on, drops QoS 1 for slow subscribers, gives shared messages to members
+// that are away, and cannot refuse as the platform does. Topics have few and fixed forms, so little is saved by its
+// routing; it takes packets apart.
 //
-// Not supported yet, and refused by name: commands and status topics, devices and gateways, Quickstart, and scalable
-// applications (A:…, CONNACK 5). They will be further rules beside rules.go; the registry's REST interface will be a
-// second listener beside listener.go.
+// What holds: a message reaches every subscriber whose filter matches, in the order of its publisher, never with RETAIN.
+// A PUBACK or PUBREC means that it is on disk for every durable subscription that gets it with QoS 1 or 2. For a
+// subscriber that is away or slow, so many messages wait (rules.buffer, and bounds in bytes); the oldest give way, each
+// loss counted and logged. A client that takes neither messages nor answers holds up itself, then is hung up on (178).
+//
+// Where the platform's documents are silent: an API key with devices of its own receives only what is about those. Two
+// overlapping filters of one client deliver once, with the higher QoS, but shared ones are separate. What a member of a
+// group has not acknowledged when it leaves goes to the others at once, those of QoS 2 too as long as PUBREC has not
+// come; with none connected it waits for the next, if the group has a durable member. Members are told the known status
+// when their group begins. A retained status is cleared without a message. The status of an application that is
+// connected several times lasts as long as one of them. Quickstart closes with 291 what is published with QoS 1 or 2.
+// Device management (iotdevice-1/…) is accepted and goes nowhere.
 package localplatform
 
 import (
@@ -36,8 +53,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
-
 	"legacybridge/publisher/wiotp"
 )
 
@@ -51,27 +66,31 @@ var (
 
 // A Platform is a running broker.
 type Platform struct {
-	org        string
-	maxPayload int
-	reject     bool
-	loginWait  time.Duration
-	apiKey     string
-	token      wiotp.Token
-	users      users
-	store      io.Closer
-	listener   net.Listener
-	broker     *mqtt.Server
-	journal    *journal
-	registry   *registry
-	refusals   *refusals
-	log        *slog.Logger
+	org          string
+	cleanSession wiotp.CleanSession
+	wildcards    wiotp.Wildcards
+	maxPayload   int
+	reject       bool
+	quickstart   bool
+	throttle     int
+	loginWait    time.Duration
+	apiKey       string
+	token        wiotp.Token
+	users        users
+	store        io.Closer
+	listener     net.Listener
+	journal      *journal
+	hub          *hub
+	acker        *acker
+	registry     *registry
+	refusals     *refusals
+	log          *slog.Logger
 
-	events, logins, refused, dropped, silent atomic.Uint64
+	events, commands, logins, refused, dropped, silent atomic.Uint64
 
 	mu       sync.Mutex
 	open     map[*conn]struct{} // every connection
 	waiting  []*conn            // those that have not logged in, oldest first
-	sessions map[string]*conn   // those that have, by client id
 	stopping bool
 	serving  sync.WaitGroup
 }
@@ -83,13 +102,17 @@ func Open(cfg Config) (*Platform, error) {
 		return nil, err
 	}
 	p := &Platform{
-		org:        cfg.Org,
-		maxPayload: cfg.MaxPayload,
-		reject:     cfg.Unregistered == RejectUnregistered,
-		loginWait:  loginWait,
-		log:        cfg.Log,
-		open:       map[*conn]struct{}{},
-		sessions:   map[string]*conn{},
+		org:          cfg.Org,
+		maxPayload:   cfg.MaxPayload,
+		reject:       cfg.Unregistered == RejectUnregistered,
+		quickstart:   cfg.Quickstart,
+		throttle:     cfg.Throttle,
+		cleanSession: cfg.ScalableCleanSession,
+		wildcards:    cfg.QuickstartWildcards,
+		acker:        newAcker(),
+		loginWait:    loginWait,
+		log:          cfg.Log,
+		open:         map[*conn]struct{}{},
 	}
 	if p.maxPayload == 0 {
 		p.maxPayload = wiotp.MaxPayload
@@ -98,6 +121,11 @@ func Open(cfg Config) (*Platform, error) {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.refusals = newRefusals(p.log)
+	buffer := cfg.Buffer
+	if buffer == 0 {
+		buffer = wiotp.MaxBuffer
+	}
+	p.hub = newHub(p.log, buffer, p.lost)
 
 	store, err := openStore(cfg.Store)
 	if err != nil {
@@ -110,9 +138,6 @@ func Open(cfg Config) (*Platform, error) {
 	p.users = newUsers(cfg.Users, p.apiKey, p.token)
 	if err := p.load(store.dir, cfg.Devices); err != nil {
 		return nil, errors.Join(err, store.Close())
-	}
-	if p.broker, err = p.newBroker(); err != nil {
-		return nil, errors.Join(err, p.closeStore())
 	}
 	if p.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, errors.Join(fmt.Errorf("platform cannot listen: %w", err), p.closeStore())
@@ -133,9 +158,6 @@ func (p *Platform) Key() (apiKey string, token wiotp.Token) { return p.apiKey, p
 // Run serves until ctx is done, and gives listener and store back. It returns an error only if the listener breaks or
 // the store's disk fails, see ErrDisk.
 func (p *Platform) Run(ctx context.Context) error {
-	if err := p.broker.Serve(); err != nil {
-		return errors.Join(err, p.listener.Close(), p.closeStore())
-	}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	p.serving.Go(func() { p.tend(ctx, end) })
@@ -144,6 +166,7 @@ func (p *Platform) Run(ctx context.Context) error {
 	var reports sync.WaitGroup
 	quiet, hush := context.WithCancel(context.WithoutCancel(ctx)) // the last refusals come while connections end
 	reports.Go(func() { p.refusals.run(quiet) })
+	reports.Go(func() { p.acker.run(quiet) })
 
 	p.log.Info("platform listens", "addr", p.Addr().String(), "org", p.org)
 	err := p.accept(ctx)
@@ -156,34 +179,41 @@ func (p *Platform) Run(ctx context.Context) error {
 	p.serving.Wait()
 	hush()
 	reports.Wait()
-	return errors.Join(err, p.broker.Close(), p.closeStore())
+	return errors.Join(err, p.closeStore())
 }
 
 // Stats is what the platform has seen since Open.
 type Stats struct {
 	Connections  int               // logged in now
 	Logins       uint64            // accepted
+	Kept         int               // sessions that wait for their client
+	Waiting      int               // messages that wait for a subscriber, or for its acknowledgement
 	Events       uint64            // received and passed on; a repeated QoS 1 event counts again
+	Commands     uint64            // likewise
 	Refused      uint64            // logins and connections turned down
 	Silent       uint64            // connections that ended before they logged in
-	Dropped      uint64            // events that a slow subscriber lost
+	Dropped      uint64            // messages that a subscriber lost because it was too slow or away too long
 	Unregistered map[Device]uint64 // events for devices that are not registered, refused ones too
 	Others       uint64            // the same for devices beyond the first thousand
 }
 
 // Stats may be called at any time.
 func (p *Platform) Stats() Stats {
-	p.mu.Lock()
-	n := len(p.sessions)
-	p.mu.Unlock()
 	s := Stats{
-		Connections: n,
-		Logins:      p.logins.Load(),
-		Events:      p.events.Load(),
-		Refused:     p.refused.Load(),
-		Silent:      p.silent.Load(),
-		Dropped:     p.dropped.Load(),
+		Commands: p.commands.Load(),
+		Logins:   p.logins.Load(),
+		Events:   p.events.Load(),
+		Refused:  p.refused.Load(),
+		Silent:   p.silent.Load(),
+		Dropped:  p.dropped.Load(),
 	}
+	s.Connections, s.Kept, s.Waiting = p.hub.sizes()
 	s.Unregistered, s.Others = p.registry.strange.counts()
 	return s
+}
+
+// lost counts messages that a subscriber does not get.
+func (p *Platform) lost(w who, n int) {
+	p.dropped.Add(uint64(n))
+	p.refusals.lost(w, n)
 }

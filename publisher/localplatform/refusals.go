@@ -81,16 +81,20 @@ func (f *refusals) silent(addr string, r *wiotp.Refusal) {
 	e.attrs = []any{"rule", r.Rule, "code", int(r.Code), "addr", addr, "err", r.Why}
 }
 
-// lost counts an event that a slow subscriber does not get.
-func (f *refusals) lost(w who) {
+// lost counts messages that a subscriber does not get.
+func (f *refusals) lost(w who, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e := f.note(kind{"slow", w.id, ""})
+	e := f.note(kind{"buffer", w.id, ""})
 	if e == nil {
+		if e := f.kinds[kind{"buffer", w.id, ""}]; e != nil {
+			e.n += n - 1
+		}
 		return
 	}
-	e.level, e.msg, e.attrs = slog.LevelWarn, "subscriber too slow, events dropped", []any{"rule", "slow", "id", w.id, "addr", w.addr}
+	e.level, e.msg, e.attrs = slog.LevelWarn, "subscriber too slow or away too long, oldest messages dropped", []any{"rule", "buffer", "id", w.id, "addr", w.addr}
 	f.say(e)
+	e.n = n - 1
 }
 
 // note counts k. It returns an empty entry to fill if k is new.

@@ -13,10 +13,15 @@ import (
 	"legacybridge/publisher/wiotp"
 )
 
+func emptyPlatform() *Platform {
+	log := slog.New(slog.DiscardHandler)
+	return &Platform{log: log, hub: newHub(log, 1, func(who, int) {}), acker: newAcker()}
+}
+
 // openTestRegistry is a platform of which only store and registry are used.
 func openTestRegistry(t *testing.T, dir string, devices ...Device) *Platform {
 	t.Helper()
-	p := &Platform{log: slog.New(slog.DiscardHandler)}
+	p := emptyPlatform()
 	if err := p.load(dir, devices); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +162,7 @@ func TestRecordOfALaterVersionRefusesTheStore(t *testing.T) {
 	p := openTestRegistry(t, dir)
 	p.journal.write(lastRegistryKind, []byte("{}"))
 	must(t, p.journal.Close())
-	p = &Platform{log: slog.New(slog.DiscardHandler)}
+	p = emptyPlatform()
 	if err := p.load(dir, nil); err == nil || !strings.Contains(err.Error(), "start the version that wrote it") {
 		t.Errorf("got %v, want a refusal", err)
 	}

@@ -6,26 +6,24 @@ import (
 	"legacybridge/publisher/wiotp"
 )
 
-// mayPublish says whether an application may publish size bytes on topic. The order is that of the causes which a
-// publisher can check for itself.
-func (p *Platform) mayPublish(topic string, size int) error {
-	t, err := wiotp.ParseTopic(topic)
+// mayPublish says whether a client may publish size bytes on topic, and what they are about. The order is that of the
+// causes which a publisher can check for itself.
+func (p *Platform) mayPublish(r *wiotp.Rights, topic string, size int) (wiotp.Topic, error) {
+	t, err := r.Publish(topic)
 	if err != nil {
-		return err
+		return t, err
 	}
-	if t.Kind != wiotp.Event {
-		return notYet("topic", t.Kind)
+	if err := wiotp.CheckPayload(len(topic), size, p.maxPayload); err != nil {
+		return t, err
 	}
-	d := Device{Type: t.Type, ID: t.ID}
-	if n := wiotp.PayloadSize(len(topic), size); n > p.maxPayload {
-		return &wiotp.Refusal{Rule: "max_payload", Code: wiotp.TooLarge,
-			Why: fmt.Sprintf("event of %s: payload and topic bytes beyond %d are %d, max_payload is %d", d, wiotp.FreeTopic, n, p.maxPayload)}
+	if r.ID.Org == wiotp.Quickstart {
+		return t, nil
 	}
-	return p.mayAct(d)
+	return t, p.mayAct(r.ID, Device{Type: t.Type, ID: t.ID})
 }
 
-// mayAct settles rules.unregistered for one event of d.
-func (p *Platform) mayAct(d Device) error {
+// mayAct settles rules.unregistered for one message of d, or to it.
+func (p *Platform) mayAct(by wiotp.ClientID, d Device) error {
 	if p.registry.has(d.Type, d.ID) {
 		return nil
 	}
@@ -35,35 +33,34 @@ func (p *Platform) mayAct(d Device) error {
 			Why: fmt.Sprintf("device %s is not registered (rules.unregistered = \"reject\")", d)}
 	}
 	if first {
-		p.log.Warn("event for a device that is not registered, delivered", "rule", ruleUnregistered, "value", "accept", "device", d.String())
+		p.log.Warn("message for a device that is not registered, delivered", "rule", ruleUnregistered, "value", "accept", "device", d.String())
+	}
+	if by.Class == wiotp.Gateway { // like the platform, which registers what a gateway speaks for
+		if _, err := p.registry.adopt(d.Type, d.ID, by.String()); err != nil {
+			return &wiotp.Refusal{Rule: ruleUnregistered, Code: wiotp.NotAuthorized, Why: fmt.Sprintf("device %s cannot be registered: %v", d, err)}
+		}
 	}
 	return nil
 }
 
 const ruleUnregistered = "unregistered"
 
-// maySubscribe says whether an application that has some subscriptions may add filters.
-func maySubscribe(filters []string, has func(filter string) bool, have int) error {
-	added := map[string]bool{}
-	for _, s := range filters {
-		f, err := wiotp.ParseFilter(s)
-		if err != nil {
-			return err
-		}
-		if f.Kind != wiotp.Event {
-			return notYet("filter", f.Kind)
-		}
-		if !has(s) {
-			added[s] = true
-		}
+// publish takes a message from elsewhere than an MQTT connection: from may publish it as if it had one. A nil error
+// means that it was passed on; what is returned is the record to be waited for before it counts as kept, 0 for none.
+func (p *Platform) pass(from *wiotp.Rights, topic string, payload []byte, qos byte) (record uint64, err error) {
+	t, err := p.mayPublish(from, topic, len(payload))
+	if err != nil {
+		return 0, err
 	}
-	if n := have + len(added); n > wiotp.MaxSubscriptions {
-		return &wiotp.Refusal{Rule: "subscriptions", Code: wiotp.TooManyFilters,
-			Why: fmt.Sprintf("%d subscriptions, at most %d are allowed", n, wiotp.MaxSubscriptions)}
-	}
-	return nil
+	p.count(t)
+	return p.hub.publish(p.hub.world(from.ID), newMessage(t, payload, qos)), nil
 }
 
-func notYet(rule string, k wiotp.Kind) error {
-	return &wiotp.Refusal{Rule: rule, Code: wiotp.BadTopic, Why: k.String() + " topics are not supported yet"}
+// hangUp ends the connection of a client, if it has one.
+func (p *Platform) hangUp(id wiotp.ClientID, cause *wiotp.Refusal) {
+	p.hub.lock()
+	defer p.hub.unlock()
+	if s := p.hub.sessions[id.String()]; s != nil && s.conn != nil {
+		s.conn.end(cause)
+	}
 }

@@ -1,109 +1,256 @@
 package localplatform
 
 import (
-	"errors"
-	"io"
-	"net"
-	"os"
-	"syscall"
+	"maps"
+	"strconv"
 	"time"
-
-	"github.com/mochi-mqtt/server/v2/packets"
 
 	"legacybridge/publisher/wiotp"
 )
 
-// session runs an accepted login. A connection with the same client id is ended first and waited for, so that the
-// broker never sees two: its own take-over would let the older one remove what the newer one has set up.
-func (p *Platform) session(c *conn, l *login) {
-	c.login, c.keepalive, c.done = l.raw, l.keepalive, make(chan struct{})
-	older, err := p.enter(c)
-	if err != nil {
-		p.refuse(c, err)
-		return
-	}
-	defer p.leave(c)
-	if older != nil {
-		older.end(&wiotp.Refusal{Rule: "client_id", Code: wiotp.ClientIDReused,
-			Why: "the same client id connected again from " + c.host + "; the newer connection stays"})
-		<-older.done
-	}
-	if err := c.SetDeadline(time.Time{}); err != nil {
-		p.closed(c, err) // an even newer one came meanwhile, or the platform stops
-		return
-	}
-	c.writing = true
-	p.serving.Go(c.write)
-	p.logins.Add(1)
-	p.log.Debug("client connected", "id", c.id, "addr", c.host)
-	p.closed(c, p.establish(c))
+// A session is what the platform knows of one client: its rights, its subscriptions and what is on its way to it. A
+// durable one outlasts its connection by a day, and the process. All of it is guarded by hub.mu.
+type session struct {
+	key     string // its client id; with A:ORG:APP, of which many are connected, made unique
+	id      wiotp.ClientID
+	rights  wiotp.Rights
+	num     uint64 // of a durable one in the journal, else 0
+	conn    *conn  // nil while it is not connected
+	since   time.Time
+	subs    map[string]*subscription // by raw filter
+	pending queue                    // waits to be sent
+	resend  queue                    // was sent on an earlier connection and not acknowledged
+	bytes   int                      // of pending
+
+	inflight map[uint16]*delivery
+	lastPID  uint16
+	released map[uint16]struct{} // QoS 2 to the client: PUBREL is due or sent
+	received map[uint16]struct{} // QoS 2 from the client: passed on, PUBREL has not come
+
+	round uint64 // the last route that hit it
+	hit   *subscription
 }
 
-// enter makes c the connection of its client id, and returns the one that was.
-func (p *Platform) enter(c *conn) (older *conn, err error) {
-	_, kept := p.broker.Clients.Get(c.id)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	older = p.sessions[c.id]
-	if older == nil && (len(p.sessions) >= maxSessions || !kept && p.broker.Clients.Len() >= maxKept) {
-		return nil, &wiotp.Refusal{Rule: "connections", Code: wiotp.TooManyConns, Connack: wiotp.ConnackUnavailable,
+// Bounds on what waits for one subscriber, in bytes. A subscription has a bound in messages besides.
+const (
+	maxDurableBytes = 64 << 20
+	maxBehind       = 8 << 20 // of one that is not durable
+)
+
+func (s *session) durable() bool { return s.num != 0 }
+
+func (s *session) maxBytes() int {
+	if s.durable() {
+		return maxDurableBytes
+	}
+	return maxBehind
+}
+
+// stores says whether the journal holds m for s. A message of QoS 0 is kept for a client that is away, but not waited
+// for.
+func (s *session) stores(m *message, qos byte) bool {
+	return s.durable() && (qos > 0 || s.conn == nil)
+}
+
+func (s *session) who() who {
+	if s.conn != nil {
+		return s.conn.who()
+	}
+	return who{id: s.id.String()}
+}
+
+// full says whether the window for messages to the client is used up.
+func (s *session) full() bool {
+	return len(s.inflight)+len(s.released) >= s.id.Class.MaxUnacked()
+}
+
+// freeID returns a packet id that is not in use; the window has far fewer places than there are ids.
+func (s *session) freeID() uint16 {
+	for {
+		s.lastPID++
+		_, sent := s.inflight[s.lastPID]
+		_, released := s.released[s.lastPID]
+		if s.lastPID != 0 && !sent && !released {
+			return s.lastPID
+		}
+	}
+}
+
+// attach makes c the connection of its client's session: a new one, or the one that was kept. An older connection of
+// the same client ends. The login is answered before anything else is sent.
+func (h *hub) attach(c *conn, l *login) *wiotp.Refusal {
+	h.lock()
+	defer h.unlock()
+	id := l.rights.ID
+	key := id.String()
+	if id.Class == wiotp.ScalableApplication && id.Instance == "" {
+		h.number++
+		key += "#" + strconv.FormatUint(h.number, 10) // no client id has #
+	}
+	s := h.sessions[key]
+	durable := id.KeepsState(l.clean)
+	if (s == nil || s.conn == nil) && h.live >= maxSessions || s == nil && durable && len(h.sessions) >= maxKept {
+		return &wiotp.Refusal{Rule: "connections", Code: wiotp.TooManyConns, Connack: wiotp.ConnackUnavailable,
 			Why: "too many connections or kept sessions"}
 	}
-	p.sessions[c.id] = c
-	return older, nil
+	if s != nil && s.conn != nil {
+		older := &wiotp.Refusal{Rule: "client_id", Code: wiotp.ClientIDReused,
+			Why: "the same client id connected again from " + c.host + "; the newer connection stays"}
+		s.conn.end(older)
+		h.leave(s, older)
+		s = h.sessions[key]
+	}
+	if s != nil && !durable {
+		h.remove(s)
+		s = nil
+	}
+	present := s != nil
+	if s == nil {
+		s = h.newSession(key, id, l.rights)
+		if durable {
+			h.number++
+			s.num = h.number
+			h.holders[s.num] = s
+		}
+	}
+	s.rights, s.conn = l.rights, c
+	for raw := range maps.Clone(s.subs) { // the key may have another role than last time
+		if _, err := s.rights.Subscribe(raw); err != nil {
+			h.unsubscribe(s, raw)
+		}
+	}
+	c.session = s
+	h.live++
+	if durable {
+		h.write(kindSession, s.record())
+	}
+	c.greet(present)
+	h.announce(s, l, present)
+	for pid := range s.released {
+		c.send(answer(pubrelPacket, pid))
+	}
+	for _, sub := range s.subs {
+		if sub.group != nil {
+			h.drain(sub.group)
+		}
+	}
+	h.pump(s)
+	return nil
 }
 
-// leave is the reverse of enter, after the broker has let go of c.
-func (p *Platform) leave(c *conn) {
-	// The broker does not forget a client that was gone before its login was answered, or over which it panicked.
-	if cl, ok := p.broker.Clients.Get(c.id); ok && cl.Net.Conn == net.Conn(c) && cl.Properties.Clean {
-		cl.ClearInflights()
-		p.broker.UnsubscribeClient(cl)
-		p.broker.Clients.Delete(c.id)
-	}
-	p.mu.Lock()
-	if p.sessions[c.id] == c {
-		delete(p.sessions, c.id)
-	}
-	p.mu.Unlock()
-	close(c.done)
+func (h *hub) newSession(key string, id wiotp.ClientID, rights wiotp.Rights) *session {
+	s := &session{key: key, id: id, rights: rights, subs: map[string]*subscription{}, inflight: map[uint16]*delivery{},
+		released: map[uint16]struct{}{}, received: map[uint16]struct{}{}}
+	h.sessions[key] = s
+	return s
 }
 
-// closed settles why a session ended: by us, with a reason of our own, or as the broker tells.
-func (p *Platform) closed(c *conn, err error) {
-	c.mu.Lock()
-	cause := c.cause
-	c.mu.Unlock()
-	if cause == nil {
-		cause = diagnose(err)
+// detach ends the connection c of a session, unless a newer one has taken over.
+func (h *hub) detach(c *conn, cause *wiotp.Refusal) {
+	h.lock()
+	defer h.unlock()
+	if s := c.session; s != nil && s.conn == c {
+		h.leave(s, cause)
 	}
-	switch cause.Code {
-	case wiotp.ClosedByClient, wiotp.ConnectionLost:
-		p.log.Debug("client disconnected", "id", c.id, "addr", c.host, "code", int(cause.Code))
+}
+
+// leave takes the connection from s: its will is published, its status told, and what it shared goes to others.
+func (h *hub) leave(s *session, cause *wiotp.Refusal) {
+	c := s.conn
+	s.conn, s.since = nil, time.Now()
+	h.live--
+	if c.will != nil && cause.Code != wiotp.ClosedByClient {
+		c.will.at = s.since
+		h.route(h.world(s.id), c.will)
+	}
+	c.will = nil
+	h.farewell(s, c, cause)
+	back := append(s.inOrder(), s.resend.take(anyDelivery)...)
+	clear(s.inflight)
+	for _, d := range back {
+		switch {
+		case d.group != nil && d.group.alive():
+			continue
+		case s.durable():
+			d.dup = true
+			s.resend.push(d)
+		default:
+			h.done(d)
+		}
+	}
+	var shared []*delivery
+	for _, d := range back {
+		if d.group != nil && d.group.alive() {
+			shared = append(shared, d)
+		}
+	}
+	for _, d := range s.pending.take(func(d *delivery) bool { return d.group != nil && d.group.alive() }) {
+		h.unqueue(s, d)
+		shared = append(shared, d)
+	}
+	if !s.durable() {
+		h.remove(s)
+	} else {
+		h.write(kindSession, s.record())
+	}
+	h.pass(shared)
+}
+
+// remove forgets s.
+func (h *hub) remove(s *session) {
+	delete(h.sessions, s.key)
+	for raw := range maps.Clone(s.subs) {
+		h.unsubscribe(s, raw)
+	}
+	for _, q := range [...]*queue{&s.resend, &s.pending} {
+		for _, d := range q.take(anyDelivery) {
+			h.done(d)
+		}
+	}
+	for _, d := range s.inOrder() {
+		h.done(d)
+	}
+	clear(s.inflight)
+	if s.num != 0 {
+		h.write(kindForgotten, numRecord(s.num))
+		delete(h.holders, s.num)
+	}
+}
+
+// subscribe adds or renews filters. It returns the number of the journal's record to be waited for, 0 for none.
+func (h *hub) subscribe(s *session, raw string, f wiotp.Filter, qos byte) (record uint64) {
+	sub := s.subs[raw]
+	if sub == nil {
+		sub = &subscription{s: s, raw: raw, filter: f, qos: qos}
+		s.subs[raw] = sub
+		if share, ok := s.id.Share(); ok {
+			h.join(share, sub)
+		} else {
+			h.world(s.id).index.add(sub)
+		}
+	} else if sub.qos == qos {
+		return 0
+	}
+	sub.qos = qos
+	if s.durable() {
+		record = h.write(kindSubscribed, subscribedRecord(s.num, raw, qos))
+	}
+	return record
+}
+
+// unsubscribe ends a subscription. What waits to be sent is still sent, unless others share it.
+func (h *hub) unsubscribe(s *session, raw string) {
+	sub := s.subs[raw]
+	if sub == nil {
 		return
-	case wiotp.KeepaliveTimeout, wiotp.ClientIDReused: // nothing was turned down
-	default:
-		p.refused.Add(1)
 	}
-	p.refusals.add(c.who(), cause)
-}
-
-// diagnose puts the broker's reasons into the platform's words.
-func diagnose(err error) *wiotp.Refusal {
-	if r, ok := errors.AsType[*wiotp.Refusal](err); ok {
-		return r
+	delete(s.subs, raw)
+	if s.durable() {
+		h.write(kindUnsubscribed, unsubscribedRecord(s.num, raw))
 	}
-	switch {
-	case err == nil:
-		return &wiotp.Refusal{Code: wiotp.ClosedByClient}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET):
-		return &wiotp.Refusal{Code: wiotp.ConnectionLost}
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &wiotp.Refusal{Rule: "keepalive", Code: wiotp.KeepaliveTimeout, Why: "nothing came for one and a half times the keepalive"}
-	case errors.Is(err, packets.ErrPacketTooLarge):
-		return &wiotp.Refusal{Rule: "max_payload", Code: wiotp.TooLarge, Why: "a packet longer than max_payload allows; its content was not read"}
-	case errors.Is(err, packets.ErrMalformedTopic):
-		return &wiotp.Refusal{Rule: "topic", Code: wiotp.BadTopic, Why: "a topic or filter that is not UTF-8"}
+	if sub.group != nil {
+		h.part(sub)
+		return
 	}
-	return &wiotp.Refusal{Rule: "protocol", Code: wiotp.BadData, Why: "not valid MQTT: " + err.Error()}
+	h.world(s.id).index.remove(sub)
 }

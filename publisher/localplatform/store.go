@@ -72,6 +72,8 @@ func (p *Platform) load(dir string, devices []Device) (err error) {
 		return err
 	}
 	p.registry.journal = p.journal
+	p.hub.open(p.journal)
+	p.acker.journal = p.journal
 	if err := p.registry.configure(devices); err != nil {
 		return errors.Join(err, p.journal.Close())
 	}
@@ -80,21 +82,36 @@ func (p *Platform) load(dir string, devices []Device) (err error) {
 
 // replay gives a record of the journal to its owner.
 func (p *Platform) replay(kind byte, body []byte) error {
+	if kind >= kindSession {
+		return p.hub.replay(kind, body)
+	}
 	return p.registry.replay(kind, body)
 }
 
-// tend rewrites the journal when it has outgrown what it holds, and ends the platform when its disk has failed.
+// snapshot is all records of both owners.
+func (p *Platform) snapshot(emit func(kind byte, body []byte)) {
+	p.registry.snapshot(emit)
+	p.hub.snapshot(emit)
+}
+
+// tend rewrites the journal when it has outgrown what it holds, forgets what is too old, and ends the platform when its
+// disk has failed.
 func (p *Platform) tend(ctx context.Context, end context.CancelFunc) {
+	expire := time.NewTicker(expireEvery)
+	defer expire.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case now := <-expire.C:
+			p.hub.expire(now)
+			continue
 		case <-p.journal.failed():
 			end()
 			return
 		case <-p.journal.bloated():
 		}
-		err := p.journal.compact(p.registry.snapshot)
+		err := p.journal.compact(p.snapshot)
 		if err == nil {
 			continue
 		}
@@ -106,6 +123,9 @@ func (p *Platform) tend(ctx context.Context, end context.CancelFunc) {
 		}
 	}
 }
+
+// expireEvery is fine enough for what is kept a day.
+const expireEvery = time.Minute
 
 // compactPause follows a snapshot that could not be written, mostly because the disk is full.
 const compactPause = time.Minute

@@ -2,7 +2,6 @@ package localplatform_test
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 )
 
@@ -91,18 +90,6 @@ func TestP25PlusOnlyThereAndAsAWholeLevel(t *testing.T) {
 		unsubscribable(t, s, "filter", "276", f)
 	}
 	unsubscribable(t, s, "topic", "276", "iot-2/type/\xff/id/+/evt/+/fmt/+")
-}
-
-func TestP25KindsToComeAreRefusedByName(t *testing.T) {
-	s := start(t, nil)
-	for _, f := range []string{"iot-2/type/+/id/+/cmd/+/fmt/+", "iot-2/type/+/id/+/mon", "iot-2/app/+/mon"} {
-		unsubscribable(t, s, "filter", "276", f)
-	}
-	for _, r := range s.log.find("rule=filter") {
-		if !strings.Contains(r["err"], "not supported yet") {
-			t.Errorf("got %q, want not supported yet", r["err"])
-		}
-	}
 }
 
 func TestP26HashCloses(t *testing.T) {
