@@ -129,7 +129,7 @@ func BenchmarkBarePaho(b *testing.B) {
 					if !wrapped {
 						return bufferedConn{c, bufio.NewReaderSize(c, readBuffer)}, nil
 					}
-					s := &stream{Conn: c}
+					s := newStream(c)
 					return newWire(s, s, newGuard(0, 1<<20), 1<<22), nil
 				})
 			c := mqtt.NewClient(o)

@@ -10,7 +10,9 @@ type timing struct {
 	quiet       time.Duration // a suspect is sent on a connection that stood so long with nothing in flight
 	blame       time.Duration // closed within it, the suspect is to blame
 	breakerWait time.Duration // longest wait between attempts while the breaker is at work: a poison message is out in a minute
-	due         time.Duration // without any acknowledgement for so long, a connection is dead
+	due         time.Duration // without any acknowledgement for so long, a connection is dead…
+	dueSlow     time.Duration // …but for so long where the peer is slow to take the events
+	answer      time.Duration // and with nothing in flight, after keepalive and so long without a word: a ping leaves 5 s after keepalive
 	shortLived  time.Duration // a drop so soon after the login may be another client with our id
 	rivalMemory time.Duration // for so long, later drops count as the other client's too
 	holdFirst   time.Duration
@@ -23,7 +25,7 @@ type timing struct {
 }
 
 var realTiming = timing{
-	quiet: 2 * time.Second, blame: 5 * time.Second, breakerWait: 8 * time.Second, due: 20 * time.Second,
+	quiet: 2 * time.Second, blame: 5 * time.Second, breakerWait: 8 * time.Second, due: 20 * time.Second, dueSlow: 5 * time.Minute, answer: 9 * time.Second,
 	shortLived: 10 * time.Second, rivalMemory: 15 * time.Minute, holdFirst: time.Minute, holdMax: 10 * time.Minute,
 	trial: 10 * time.Minute, trialGap: time.Minute, blink: 100 * time.Millisecond, fold: 5 * time.Minute, report: time.Second,
 }

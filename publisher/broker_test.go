@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type broker struct {
 	onLogin     func(p *peer) (returnCode byte) // 0xff: hang up without an answer
 	onPublish   func(p *peer, m got)
-	onPing      func()
+	onPing      func(p *peer)
 	onSubscribe func(p *peer)
 	suback      byte // 0: QoS 2 is granted
 	noSuback    bool
@@ -141,7 +141,7 @@ func (b *broker) serve(c net.Conn) {
 			p.subscribed(body)
 		case 12:
 			if b.onPing != nil {
-				b.onPing()
+				b.onPing(p)
 			}
 			p.write([]byte{0xd0, 0})
 		case 14:

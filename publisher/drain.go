@@ -57,6 +57,7 @@ type drain struct {
 	ending  bool         // Finish was called, and the reader was asked again since
 	quiet   time.Time    // since when nothing is in flight
 	moved   time.Time    // last acknowledgement, or first publish after a pause
+	slow    time.Time    // when the peer was last seen behind with taking what was published
 	pubacks int          // messages acknowledged
 	last    string       // topic of the last of them
 	mixed   bool         // they had several topics
@@ -104,9 +105,8 @@ func (d *drain) step(ctx context.Context) (lost, err error) {
 		d.ending, d.dry = true, false // what came before Finish counts
 	}
 	now := time.Now()
-	if len(d.flights) > 0 && now.Sub(d.moved) >= d.t.due {
-		return &Failure{Code: codeSilent, Server: d.s.server.addr,
-			Why: fmt.Sprintf("no acknowledgement for %v, %d events wait for one", d.t.due, len(d.flights))}, nil
+	if why := d.silent(now); why != "" {
+		return &Failure{Code: codeSilent, Server: d.s.server.addr, Why: why}, nil
 	}
 	full, err := d.fill(now)
 	if err != nil || ctx.Err() != nil || d.hasty || d.done() {
@@ -144,6 +144,33 @@ func (d *drain) step(ctx context.Context) (lost, err error) {
 	return nil, nil
 }
 
+// silent says why the peer is taken for dead, "" while it is not. No acknowledgement is due for what the peer is still
+// taking: a large event needs its time on a slow link. What takes no byte at all the wire gives up by itself.
+func (d *drain) silent(now time.Time) string {
+	slow := d.s.wire.slow(now)
+	if len(d.flights) == 0 {
+		if most := d.cfg.KeepAlive + d.t.answer; !slow && now.Sub(d.s.wire.stream.lastHeard()) >= most {
+			return fmt.Sprintf("not a word for %v, no answer to a ping", most)
+		}
+		return ""
+	}
+	if slow && now.Sub(d.moved) < d.t.dueSlow {
+		d.slow = now
+	}
+	if now.Before(d.due()) {
+		return ""
+	}
+	return fmt.Sprintf("no acknowledgement for %v, %d events wait for one", now.Sub(d.moved).Round(time.Second), len(d.flights))
+}
+
+// due is when the peer is dead without another acknowledgement.
+func (d *drain) due() time.Time {
+	if d.slow.After(d.moved) {
+		return d.slow.Add(d.t.due)
+	}
+	return d.moved.Add(d.t.due)
+}
+
 // next is the flight whose acknowledgement is waited for: the oldest, or, where the window is full, the one behind which a
 // quarter of it is free. One wake-up for each event would cost more than the event itself.
 func (d *drain) next() int {
@@ -159,9 +186,12 @@ func (d *drain) next() int {
 func (d *drain) arm(now time.Time) {
 	at := d.batches.next()
 	if len(d.flights) > 0 {
-		at = earlier(at, d.moved.Add(d.t.due))
-	} else if d.alone != nil {
-		at = earlier(at, d.quiet.Add(d.t.quiet))
+		at = earlier(at, d.due())
+	} else {
+		at = earlier(at, d.s.wire.stream.lastHeard().Add(d.cfg.KeepAlive+d.t.answer))
+		if d.alone != nil {
+			at = earlier(at, d.quiet.Add(d.t.quiet))
+		}
 	}
 	if at.IsZero() || !d.armed.IsZero() && !at.Before(d.armed) {
 		return

@@ -113,35 +113,6 @@ func TestSwallowedAcknowledgementsAreSentAgainAfterTheDeadline(t *testing.T) {
 	})
 }
 
-func TestSlowServerThatAnswersIsNotDead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBroker()
-		b.onPublish = func(p *peer, m got) {
-			time.Sleep(3300 * time.Millisecond) // a throttled platform with 128 KiB messages reads one in so long
-			p.ack(m)
-		}
-		r := newRig(t, Config{})
-		r.dial = b.pipe
-		big := slices.Repeat([]byte("x"), 131_000)
-		list := events("press-7", 30)
-		for i := range list {
-			list[i].Payload = fmt.Appendf(nil, `{"n":%d,"x":"%s"}`, i, big)
-		}
-		r.put(t, list...)
-		r.Finish()
-		if err := r.Run(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		b.peers.Wait()
-		if n := b.loggedIn(); n != 1 {
-			t.Errorf("got %d connections, want 1", n)
-		}
-		if got, repeats := firsts(b.got()); len(got) != 30 || repeats != 0 {
-			t.Errorf("got %d events and %d again, want 30 and 0", len(got), repeats)
-		}
-	})
-}
-
 func TestAcknowledgementsLateTwiceAndOutOfOrder(t *testing.T) {
 	b := newBroker()
 	var late []got

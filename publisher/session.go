@@ -20,11 +20,19 @@ const (
 	// handOver is how long a publish may wait for paho. The wire takes everything at once, so it is reached only where
 	// the connection ends in just that moment; it must stay well below the 5 s in which a stop has to end.
 	handOver = 2 * time.Second
-	// pingTime and paho's look every 5 s make a dead idle connection known within keepalive and 10 s.
-	pingTime = 5 * time.Second
-	// deadPeer is after how long without any sign of the peer the kernel gives a connection up.
-	deadPeer = 20 * time.Second
-	windUp   = 5 * time.Second // for paho's goroutines at the end of a connection; they need milliseconds
+	// pingTime and paho's look every 5 s make a dead idle connection known within keepalive and 10 s. It is less than the
+	// 5 s, for at the look after a ping a little less has passed.
+	pingTime = 4 * time.Second
+	// everPing is for a session that publishes: a ping may wait behind megabytes for a throttled server, and what
+	// silence means is judged by what is in flight.
+	everPing = 24 * time.Hour
+	// deadPeer is after how long without any sign of the peer, or with its window shut, the kernel gives a connection up.
+	// Half-open ones have to be found within 30 s; a throttled server opens its window every 10 s.
+	deadPeer = 25 * time.Second
+	// unsentKernel is how much the kernel takes from us ahead of what the network takes: else megabytes of a slow link would
+	// look like sent, and nobody could tell it from a dead one.
+	unsentKernel = 32 << 10
+	windUp       = 5 * time.Second // for paho's goroutines at the end of a connection; they need milliseconds
 )
 
 // A Message is what a subscriber receives.
@@ -83,7 +91,7 @@ func parseServers(texts []string) ([]server, error) {
 type dialer func(ctx context.Context, addr string) (net.Conn, error)
 
 func dialTCP(ctx context.Context, addr string) (net.Conn, error) {
-	d := net.Dialer{Control: giveUpAfter(deadPeer)}
+	d := net.Dialer{Control: tune(deadPeer, unsentKernel)}
 	return d.DialContext(ctx, "tcp", addr)
 }
 
@@ -121,7 +129,11 @@ func open(ctx context.Context, cfg Config, srv server, dial dialer, filters int,
 	w.keep = cfg.KeepSession
 
 	s := &session{wire: w, server: srv, ended: make(chan error, 1)}
-	s.client = mqtt.NewClient(s.options(cfg, receive))
+	ping := everPing
+	if filters > 0 {
+		ping = pingTime
+	}
+	s.client = mqtt.NewClient(s.options(cfg, ping, receive))
 	stop := context.AfterFunc(ctx, func() { _ = w.fail(ctx.Err()) })
 	defer stop()
 	login := s.client.Connect().(*mqtt.ConnectToken)
@@ -149,7 +161,7 @@ func connect(ctx context.Context, cfg Config, srv server, dial dialer) (net.Conn
 	if err != nil {
 		return nil, nil, err
 	}
-	under := &stream{Conn: raw}
+	under := newStream(raw)
 	if !srv.tls {
 		return under, under, nil
 	}
@@ -169,13 +181,13 @@ func connect(ctx context.Context, cfg Config, srv server, dial dialer) (net.Conn
 	return over, under, nil
 }
 
-func (s *session) options(cfg Config, receive func(Message)) *mqtt.ClientOptions {
+func (s *session) options(cfg Config, ping time.Duration, receive func(Message)) *mqtt.ClientOptions {
 	return mqtt.NewClientOptions().AddBroker("tcp://" + s.server.addr). // only a name: the wire is open
 										SetClientID(cfg.ClientID).SetUsername(cfg.User).SetPassword(cfg.Password.Reveal()).
 										SetProtocolVersion(4). // else a refused login is tried again as MQTT 3.1
 										SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetStore(noStore{}).
 										SetOrderMatters(true). // one call of the handler at a time
-										SetKeepAlive(cfg.KeepAlive).SetPingTimeout(pingTime).
+										SetKeepAlive(cfg.KeepAlive).SetPingTimeout(ping).
 										SetWriteTimeout(handOver).SetConnectTimeout(loginTime).
 										SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return s.wire, nil }).
 										SetConnectionLostHandler(func(_ mqtt.Client, err error) { s.ended <- err }).

@@ -258,27 +258,3 @@ func certificate(t *testing.T, host string, until time.Time) (tls.Certificate, *
 	pool.AddCert(cert)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
-
-// An idle connection whose peer has gone without a word is known within keepalive and 10 s.
-func TestDeadIdleConnectionIsNoticed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBroker()
-		mute := make(chan struct{})
-		b.onPing = func() { <-mute }
-		r := newRig(t, Config{KeepAlive: 30 * time.Second})
-		r.dial = b.pipe
-		stop := r.start(t)
-		time.Sleep(time.Second)
-		r.put(t, event("press-7", 1)) // out of step with paho's look every 5 s
-		began := time.Now()
-		for r.state().Connected && time.Since(began) < time.Hour {
-			time.Sleep(time.Second)
-		}
-		if d := time.Since(began); d > 40*time.Second || d < 30*time.Second {
-			t.Errorf("got the end %v after the last event, want it within 40s", d)
-		}
-		close(mute)
-		stop()
-		b.peers.Wait()
-	})
-}

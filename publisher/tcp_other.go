@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// giveUpAfter is for Linux; elsewhere pings and acknowledgements that stay away end a connection.
-func giveUpAfter(time.Duration) func(network, address string, c syscall.RawConn) error { return nil }
+// tune is for Linux; elsewhere pings and acknowledgements that stay away end a connection.
+func tune(time.Duration, int) func(network, address string, c syscall.RawConn) error { return nil }

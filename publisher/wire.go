@@ -13,9 +13,11 @@ import (
 )
 
 const (
-	writePatience = 10 * time.Second // a peer that takes no byte for so long is gone
-	closePatience = time.Second      // for what is still to be sent at the end
-	readBuffer    = 32 << 10         // paho reads single bytes
+	writePatience = 20 * time.Second  // a peer that takes no byte for so long is gone; a throttled one takes some within 10 s
+	writeStep     = writePatience / 4 // how exactly that is known: a write that took some and then none ends at its deadline
+	slowWrite     = time.Second       // a write that lasts longer waits for the peer
+	closePatience = time.Second       // for what is still to be sent at the end
+	readBuffer    = 32 << 10          // paho reads single bytes
 	corkMark      = 16 << 10
 	unsentMark    = 128 << 10 // above it nothing more is published until the peer has taken some
 )
@@ -24,25 +26,45 @@ const (
 var errEnded = errors.New("connection ended by us")
 
 // stream is a TCP connection on which every write has a deadline. A peer that is slow but takes some keeps it open.
-// It lies below TLS, which cannot go on after a write that timed out.
+// It lies below TLS, which cannot go on after a write that timed out. Its times are spans since it began, which no jump
+// of the clock changes.
 type stream struct {
 	net.Conn
-	last atomic.Int64 // Unix nanoseconds after which nothing is written; 0: no such time
+	began time.Time
+	last  atomic.Int64 // after it nothing is written; 0: no such time
+	heard atomic.Int64 // when the peer was heard last
 }
 
+func newStream(c net.Conn) *stream { return &stream{Conn: c, began: time.Now()} }
+
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	if n > 0 {
+		s.heard.Store(int64(time.Since(s.began)))
+	}
+	return n, err
+}
+
+// lastHeard is when the peer sent something, or else when the connection began.
+func (s *stream) lastHeard() time.Time { return s.began.Add(time.Duration(s.heard.Load())) }
+
 func (s *stream) Write(p []byte) (int, error) {
+	moved := time.Now()
 	for sent := 0; ; {
-		by := time.Now().Add(writePatience)
+		by := time.Now().Add(writeStep)
 		last := s.last.Load()
-		if last != 0 && by.UnixNano() > last {
-			by = time.Unix(0, last)
+		if end := s.began.Add(time.Duration(last)); last != 0 && end.Before(by) {
+			by = end
 		}
 		if err := s.Conn.SetWriteDeadline(by); err != nil {
 			return sent, err
 		}
 		n, err := s.Conn.Write(p[sent:])
 		sent += n
-		if err == nil || n == 0 || last != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if n > 0 {
+			moved = time.Now()
+		}
+		if err == nil || last != 0 || time.Since(moved) >= writePatience || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return sent, err
 		}
 	}
@@ -67,7 +89,8 @@ type wire struct {
 
 	mu      sync.Mutex
 	unsent  []byte
-	writing int    // bytes in the hands of the sender
+	writing int // bytes in the hands of the sender…
+	since   time.Time
 	spare   []byte // buffer to gather in next
 	closing bool
 	corked  bool
@@ -157,6 +180,13 @@ func (w *wire) full() bool {
 	return len(w.unsent)+w.writing >= unsentMark
 }
 
+// slow says that the peer has been behind for a while: it has not got all that was published.
+func (w *wire) slow(now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.writing > 0 && now.Sub(w.since) > slowWrite
+}
+
 func (w *wire) send() {
 	defer close(w.sent)
 	for range w.work {
@@ -165,7 +195,7 @@ func (w *wire) send() {
 			out := w.unsent
 			done := w.err != nil || w.closing && len(out) == 0
 			if len(out) > 0 {
-				w.unsent, w.spare, w.writing = w.spare[:0], nil, len(out)
+				w.unsent, w.spare, w.writing, w.since = w.spare[:0], nil, len(out), time.Now()
 			}
 			w.mu.Unlock()
 			if done {
@@ -224,9 +254,9 @@ func (w *wire) fail(err error) error {
 
 // hurry bounds the writes that are under way or still to come, such as the last one of TLS.
 func (w *wire) hurry() {
-	last := time.Now().Add(closePatience)
-	w.stream.last.Store(last.UnixNano())
-	_ = w.stream.Conn.SetWriteDeadline(last)
+	last := time.Since(w.stream.began) + closePatience
+	w.stream.last.Store(int64(last))
+	_ = w.stream.Conn.SetWriteDeadline(w.stream.began.Add(last))
 }
 
 // SetDeadline is for reads alone: the stream has its own for writes.

@@ -77,7 +77,7 @@ func FuzzGuard(f *testing.F) {
 
 func TestWritesAreSentInOrderAndTogether(t *testing.T) {
 	ours, theirs := net.Pipe()
-	s := &stream{Conn: ours}
+	s := newStream(ours)
 	w := newWire(s, s, newGuard(0, 1000), 1<<20)
 	var want []byte
 	received := make(chan []byte)
@@ -110,7 +110,7 @@ func TestPeerThatTakesNothingIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
 		defer theirs.Close()
-		s := &stream{Conn: ours}
+		s := newStream(ours)
 		w := newWire(s, s, newGuard(0, 1000), 1<<20)
 		began := time.Now()
 		if _, err := w.Write(make([]byte, 1000)); err != nil {
@@ -130,7 +130,7 @@ func TestPeerThatTakesNothingIsGivenUp(t *testing.T) {
 func TestPeerThatTakesLittleIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
-		s := &stream{Conn: ours}
+		s := newStream(ours)
 		w := newWire(s, s, newGuard(0, 1000), 1<<20)
 		if _, err := w.Write(make([]byte, 1000)); err != nil {
 			t.Fatal(err)
@@ -151,7 +151,7 @@ func TestPeerThatTakesLittleIsWaitedFor(t *testing.T) {
 func TestWhatGathersHasAnEnd(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer theirs.Close()
-	s := &stream{Conn: ours}
+	s := newStream(ours)
 	w := newWire(s, s, newGuard(0, 1000), 10_000)
 	defer w.Close()
 	for range 100 {
