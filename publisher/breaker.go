@@ -21,13 +21,14 @@ type timing struct {
 	trialGap    time.Duration // between attempts with different ones, so that many do not cost a connection each second
 	blink       time.Duration // a drop so soon after an acknowledgement may be for its topic
 	fold        time.Duration // a log line that repeats is written once in so long
+	remind      time.Duration // and one about a state that only people can end
 	report      time.Duration // the state is reported so often while events flow
 }
 
 var realTiming = timing{
 	quiet: 2 * time.Second, blame: 5 * time.Second, breakerWait: 8 * time.Second, due: 20 * time.Second, dueSlow: 5 * time.Minute, answer: 9 * time.Second,
 	shortLived: 10 * time.Second, rivalMemory: 15 * time.Minute, holdFirst: time.Minute, holdMax: 10 * time.Minute,
-	trial: 10 * time.Minute, trialGap: time.Minute, blink: 100 * time.Millisecond, fold: 5 * time.Minute, report: time.Second,
+	trial: 10 * time.Minute, trialGap: time.Minute, blink: 100 * time.Millisecond, fold: 5 * time.Minute, remind: time.Hour, report: time.Second,
 }
 
 // drop is how a connection ended.

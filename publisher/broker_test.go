@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // broker speaks just enough MQTT 3.1.1 to misbehave byte by byte. Without a script it lets everyone in and acknowledges
 // everything. A script is set before the first connection and runs on the connection's goroutine.
 type broker struct {
-	onLogin     func(p *peer) (returnCode byte) // 0xff: hang up without an answer
+	onLogin     func(p *peer) (returnCode byte) // 0xff: hang up without an answer, 0xfe: the answer is given
 	onPublish   func(p *peer, m got)
 	onPing      func(p *peer)
 	onSubscribe func(p *peer)
@@ -184,8 +184,11 @@ func (p *peer) login(body []byte) bool {
 	if p.onLogin != nil {
 		code = p.onLogin(p)
 	}
-	if code == 0xff {
+	switch code {
+	case 0xff:
 		return false
+	case 0xfe:
+		return true
 	}
 	p.write([]byte{0x20, 2, 0, code})
 	return code == 0

@@ -133,6 +133,25 @@ func loginFailure(srv server, returnCode byte, err error) *Failure {
 	return f
 }
 
+// endOf explains how a connection to addr ended.
+func endOf(end *drop, addr string) (code, why string) {
+	if f, ok := errors.AsType[*Failure](end.cause); ok {
+		return f.Code, f.Error()
+	}
+	if e, ok := errors.AsType[*foreignError](end.cause); ok {
+		return codeProtocol, addr + ": " + e.Error()
+	}
+	switch {
+	case errors.Is(end.cause, os.ErrDeadlineExceeded), errors.Is(end.cause, syscall.ETIMEDOUT):
+		return codeSilent, addr + ": the server took nothing any more: " + end.cause.Error()
+	case !end.byPeer:
+		return codeClosed, addr + ": connection lost: " + end.cause.Error()
+	case end.after != "":
+		return codeClosed, addr + ": the server closed the connection right after it acknowledged an event on " + end.after + ": is that allowed?"
+	}
+	return codeClosed, addr + ": the server closed the connection"
+}
+
 // closedByPeer says whether the other side ended the connection, rather than time, the network or we.
 func closedByPeer(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||

@@ -176,15 +176,7 @@ func (p *Publisher) judge(end *drop, suspect *queue.Entry, srv int) (time.Durati
 	}
 
 	wait := p.retry.next()
-	code, why := codeClosed, addr+": the server closed the connection"
-	if end.after != "" {
-		why += " right after it acknowledged an event on " + end.after + ": is that allowed?"
-	}
-	if f, ok := errors.AsType[*Failure](end.cause); ok {
-		code, why = f.Code, f.Error()
-	} else if !end.byPeer {
-		why = addr + ": connection lost: " + end.cause.Error()
-	}
+	code, why := endOf(end, addr)
 	rival := p.rivals.dropped(now, *end, blamed)
 	held := true
 	switch {
@@ -205,11 +197,14 @@ func (p *Publisher) judge(end *drop, suspect *queue.Entry, srv int) (time.Durati
 	if p.finishing() && (held || p.vain >= len(p.servers)) {
 		return 0, fmt.Errorf("%w: %s", ErrUnreachable, why)
 	}
-	if held {
-		p.say(slog.LevelError, code, addr, "staying away from the platform", "err", why, "dur", wait)
-	} else {
-		p.say(slog.LevelWarn, code, why, "connection to the platform ended, will retry", "err", why, "dur", wait)
+	const away = "staying away from the platform"
+	if held { // for hours, perhaps: said once, with a reminder now and then
+		p.remind(p.t.remind, slog.LevelError, code, addr, away, "err", why, "dur", wait)
+		return wait, nil
 	}
+	p.forget(codeRival, addr, away)
+	p.forget(codeAllRefused, addr, away)
+	p.say(slog.LevelWarn, code, why, "connection to the platform ended, will retry", "err", why, "dur", wait)
 	return wait, nil
 }
 

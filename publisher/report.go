@@ -29,13 +29,18 @@ const manyLines = 1000
 
 // say writes a log line, unless one with the same code and subject was written a short while ago.
 func (r *reporter) say(level slog.Level, code, subject, msg string, args ...any) {
+	r.remind(r.t.fold, level, code, subject, msg, args...)
+}
+
+// remind writes a log line, unless it was written within the time given.
+func (r *reporter) remind(fold time.Duration, level slog.Level, code, subject, msg string, args ...any) {
 	if !r.log.Enabled(context.Background(), level) {
 		return
 	}
 	now := time.Now()
 	key := code + msg + subject
 	before := r.said[key]
-	if before != nil && now.Sub(before.at) < r.t.fold {
+	if before != nil && now.Sub(before.at) < fold {
 		before.missing++
 		return
 	}
@@ -51,6 +56,9 @@ func (r *reporter) say(level slog.Level, code, subject, msg string, args ...any)
 	}
 	r.log.Log(context.Background(), level, msg, args...)
 }
+
+// forget lets a line be written at once the next time.
+func (r *reporter) forget(code, subject, msg string) { delete(r.said, code+msg+subject) }
 
 func (r *reporter) connected(s *session) {
 	r.state.Connected, r.state.Server, r.state.Since, r.state.CertEnds = true, s.server.addr, time.Now(), s.ends
