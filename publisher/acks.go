@@ -46,12 +46,12 @@ func (d *drain) take(f *flight) {
 	if f.qos == 0 { // nothing was acknowledged, only sent
 		return
 	}
-	d.breaker.acked(f)
+	d.moved = time.Now()
+	d.breaker.acked(d.moved, f)
 	d.retry.reset()
 	d.mixed = d.mixed || d.pubacks > 0 && f.topic != d.last
 	d.pubacks++
 	d.last = f.topic
-	d.moved = time.Now()
 }
 
 // commit takes to the queue what take noted.

@@ -88,7 +88,7 @@ func benchEvent(i int) mapping.Event {
 
 // BenchmarkPublisher sends a queue that is full; BenchmarkBarePaho sends the same over the same connection from memory.
 func BenchmarkPublisher(b *testing.B) {
-	q := openQueue(b)
+	q := openQueue(b, b.TempDir())
 	for sent := 0; sent < b.N; {
 		var out mapping.Output
 		for ; sent < b.N && len(out.Events) < 1000; sent++ {
@@ -183,9 +183,8 @@ type bufferedConn struct {
 
 func (c bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
-func openQueue(tb testing.TB) *queue.Queue {
+func openQueue(tb testing.TB, dir string) *queue.Queue {
 	tb.Helper()
-	dir := tb.TempDir()
 	q, err := queue.Open(queue.Config{Path: dir + "/queue", Dead: queue.DeadConfig{Path: dir + "/dead"}, Linger: time.Millisecond})
 	if err != nil {
 		tb.Fatal(err)

@@ -9,6 +9,7 @@ import (
 type timing struct {
 	quiet       time.Duration // a suspect is sent on a connection that stood so long with nothing in flight
 	blame       time.Duration // closed within it, the suspect is to blame
+	doubt       time.Duration // for so long after a drop that no event can have caused, it takes more to blame one
 	breakerWait time.Duration // longest wait between attempts while the breaker is at work: a poison message is out in a minute
 	due         time.Duration // without any acknowledgement for so long, a connection is dead…
 	dueSlow     time.Duration // …but for so long where the peer is slow to take the events
@@ -26,7 +27,7 @@ type timing struct {
 }
 
 var realTiming = timing{
-	quiet: 2 * time.Second, blame: 5 * time.Second, breakerWait: 8 * time.Second, due: 20 * time.Second, dueSlow: 5 * time.Minute, answer: 9 * time.Second,
+	quiet: 2 * time.Second, blame: 5 * time.Second, doubt: time.Hour, breakerWait: 8 * time.Second, due: 20 * time.Second, dueSlow: 5 * time.Minute, answer: 9 * time.Second,
 	shortLived: 10 * time.Second, rivalMemory: 15 * time.Minute, holdFirst: time.Minute, holdMax: 10 * time.Minute,
 	trial: 10 * time.Minute, trialGap: time.Minute, blink: 100 * time.Millisecond, fold: 5 * time.Minute, remind: time.Hour, report: time.Second,
 }
@@ -53,6 +54,9 @@ type drop struct {
 // flight when the peer closed. What was in flight twice is sent one at a time; the same head twice, or one that was
 // in flight with no other, is a suspect, is sent alone on a quiet connection, and if the peer closes right after it
 // twice, the event is to blame. Time-outs, failed dials, refused logins and drops with nothing in flight say nothing.
+//
+// A link that flaps may by chance cut twice just there. It betrays itself by drops that no event can have caused: with
+// nothing in flight, or with what was acknowledged on the next connection. After one of these it takes five times.
 type breaker struct {
 	t timing
 
@@ -61,6 +65,8 @@ type breaker struct {
 	strikes int    // of them alone on a quiet connection
 	reach   uint64 // highest number in flight at the last drop; 0: that is past
 	until   uint64 // one at a time up to this number: the event to blame may stand behind some whose acknowledgements got lost
+
+	flaps time.Time // until then the link is known to drop by itself
 
 	inRow  int    // set aside without an acknowledgement between
 	hold   hold   // while everything is refused
@@ -77,15 +83,15 @@ type suspicion struct {
 }
 
 // acked says that a message was acknowledged.
-func (b *breaker) acked(f *flight) {
+func (b *breaker) acked(now time.Time, f *flight) {
 	b.acks++
 	b.inRow = 0
 	b.hold.reset()
 	if b.head != 0 && f.has(b.head) {
 		b.clear()
 	}
-	if f.first >= b.reach {
-		b.reach = 0
+	if b.reach != 0 && f.first >= b.reach {
+		b.reach, b.flaps = 0, now.Add(b.t.doubt)
 	}
 	if len(b.topics) > 0 {
 		delete(b.topics, f.topic)
@@ -97,6 +103,9 @@ func (b *breaker) clear() { b.head, b.drops, b.strikes = 0, 0, 0 }
 // dropped judges a drop. blamed means that it is the breaker's business: the head is a suspect. guilty means that the
 // head is to be set aside.
 func (b *breaker) dropped(now time.Time, d drop) (blamed, guilty bool) {
+	if d.byPeer && !d.inFlight {
+		b.flaps = now.Add(b.t.doubt)
+	}
 	if !d.byPeer || !d.inFlight {
 		return false, false
 	}
@@ -121,13 +130,21 @@ func (b *breaker) dropped(now time.Time, d drop) (blamed, guilty bool) {
 	if s := b.topics[d.topic]; s != nil && b.refused(s) { // a trial: once is enough
 		s.next, b.trials = now.Add(b.t.trial), now.Add(b.t.trialGap)
 		b.clear()
-		return true, d.took <= b.t.blame
+		if d.took > b.t.blame {
+			return true, false
+		}
+		b.reach = 0
+		return true, true
 	}
 	if d.took > b.t.blame {
 		return true, false
 	}
 	b.strikes++
-	if b.strikes < 2 || b.allRefused() {
+	enough := 2
+	if now.Before(b.flaps) {
+		enough = 5
+	}
+	if b.strikes < enough || b.allRefused() {
 		return true, false
 	}
 	b.inRow++
@@ -141,6 +158,7 @@ func (b *breaker) dropped(now time.Time, d drop) (blamed, guilty bool) {
 	}
 	s.aside++
 	s.next = now.Add(b.t.trial)
+	b.reach = 0
 	b.clear()
 	return true, true
 }

@@ -32,15 +32,16 @@ func TestBreakerBlamesOnlyWhatThePeerClosedRightAfter(t *testing.T) {
 		drops  []drop
 		guilty []int // of drops
 	}{
-		"twice in flight, twice alone":  {[]drop{closed(7, 20), closed(7, 20), alonely(7, 0), alonely(7, 4*time.Second)}, []int{3}},
-		"one at a time from the second": {[]drop{closed(5, 20), closed(6, 20), closed(7, 7), alonely(7, 0), alonely(7, 0)}, []int{4}},
-		"another head each time":        {[]drop{closed(7, 20), closed(30, 50), closed(60, 80), closed(90, 99)}, nil},
-		"time-outs":                     {[]drop{silent, silent, silent, silent}, nil},
-		"time-outs alone":               {[]drop{closed(7, 20), closed(7, 20), timedOut(7), timedOut(7), timedOut(7)}, nil},
-		"nothing in flight":             {[]drop{idle, idle, idle, idle}, nil},
-		"alone once":                    {[]drop{closed(7, 20), closed(7, 20), alonely(7, 0), silent, idle}, nil},
-		"long after":                    {[]drop{closed(7, 20), closed(7, 20), alonely(7, 6*time.Second), alonely(7, 6*time.Second)}, nil},
-		"with time-outs between":        {[]drop{closed(7, 20), silent, closed(7, 20), idle, alonely(7, 0), silent, alonely(7, 0)}, []int{6}},
+		"twice in flight, twice alone":   {[]drop{closed(7, 20), closed(7, 20), alonely(7, 0), alonely(7, 4*time.Second)}, []int{3}},
+		"one at a time from the second":  {[]drop{closed(5, 20), closed(6, 20), closed(7, 7), alonely(7, 0), alonely(7, 0)}, []int{4}},
+		"another head each time":         {[]drop{closed(7, 20), closed(30, 50), closed(60, 80), closed(90, 99)}, nil},
+		"time-outs":                      {[]drop{silent, silent, silent, silent}, nil},
+		"time-outs alone":                {[]drop{closed(7, 20), closed(7, 20), timedOut(7), timedOut(7), timedOut(7)}, nil},
+		"nothing in flight":              {[]drop{idle, idle, idle, idle}, nil},
+		"alone once":                     {[]drop{closed(7, 20), closed(7, 20), alonely(7, 0), silent, idle}, nil},
+		"long after":                     {[]drop{closed(7, 20), closed(7, 20), alonely(7, 6*time.Second), alonely(7, 6*time.Second)}, nil},
+		"with time-outs between":         {[]drop{closed(7, 20), silent, closed(7, 20), silent, alonely(7, 0), silent, alonely(7, 0)}, []int{6}},
+		"on a link that drops by itself": {[]drop{idle, closed(7, 20), closed(7, 20), alonely(7, 0), alonely(7, 0), alonely(7, 0), alonely(7, 0), alonely(7, 0)}, []int{7}},
 	} {
 		b := breaker{t: realTiming}
 		var got []int
@@ -66,7 +67,7 @@ func TestBreakerNarrowsAndForgets(t *testing.T) {
 	if !b.suspect(7) || !b.narrow(20) || b.narrow(21) {
 		t.Error("after two drops: want 7 a suspect and one at a time up to 20")
 	}
-	b.acked(&flight{topic: "t", first: 7, qos: 1})
+	b.acked(now, &flight{topic: "t", first: 7, qos: 1})
 	if b.suspect(7) || !b.narrow(8) {
 		t.Error("after 7 was acknowledged: want no suspect, and the rest still one at a time")
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -247,6 +248,13 @@ func (b *broker) got() []got {
 	return slices.Clone(b.all)
 }
 
+// forgetGot makes room where much comes.
+func (b *broker) forgetGot() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all = nil
+}
+
 func (b *broker) loggedIn() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -293,9 +301,20 @@ type rig struct {
 	states []State
 }
 
+// newRig has its queue in memory where it can: hours of virtual time sync it thousands of times.
 func newRig(tb testing.TB, cfg Config) *rig {
 	tb.Helper()
-	b := &rig{q: openQueue(tb), log: &syncBuffer{}}
+	dir, err := os.MkdirTemp("/dev/shm", "publisher-")
+	if err != nil {
+		return newRigIn(tb, cfg, tb.TempDir())
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return newRigIn(tb, cfg, dir)
+}
+
+func newRigIn(tb testing.TB, cfg Config, dir string) *rig {
+	tb.Helper()
+	b := &rig{q: openQueue(tb, dir), log: &syncBuffer{}}
 	if cfg.Servers == nil {
 		cfg.Servers = []string{"mqtt://broker"}
 	}
