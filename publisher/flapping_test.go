@@ -146,3 +146,29 @@ func TestMemoryStaysFlatWithASlowServer(t *testing.T) {
 		t.Errorf("got %d KiB of heap with %d MB waiting, %d KiB before; want it to stay within 8 MiB", most>>10, n*131_000>>20, base>>10)
 	}
 }
+
+// A link that has dropped an idle connection, and then by chance cuts four times right behind the same event, sent alone.
+func TestFourCutsByChanceBlameNoEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		b.onPublish = func(p *peer, m got) {
+			if p.n >= 2 && p.n <= 7 {
+				_ = p.Close()
+				return
+			}
+			p.ack(m)
+		}
+		r := newRig(t, Config{Backoff: Backoff{Jitter: 0.2}})
+		r.dial = b.pipe
+		stop := r.start(t)
+		time.Sleep(time.Minute)
+		b.hangUp()
+		r.put(t, events("press-7", 10)...)
+		time.Sleep(3 * time.Minute)
+		if s := r.state(); s.Acked != 10 || s.SetAside != 0 {
+			t.Errorf("got %+v, want 10 acknowledged and none set aside", s)
+		}
+		stop()
+		b.peers.Wait()
+	})
+}
