@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -137,4 +138,29 @@ func (cfg Config) explain(t wiotp.Turndown, srv server) string {
 	}
 	t.ID, t.CleanSession, t.TLS, t.MaxPayload = id, !cfg.KeepSession, srv.tls, cfg.MaxPayload
 	return t.String()
+}
+
+// loginRefused adds what a refused login can mean.
+func (cfg Config) loginRefused(err error, srv server) error {
+	f, ok := errors.AsType[*Failure](err)
+	if !ok || f.Connack == 0 {
+		return err
+	}
+	if why := cfg.explain(wiotp.Turndown{Deed: wiotp.LoggedIn, Connack: f.Connack}, srv); why != "" {
+		f.Why = "login refused: " + why
+	}
+	return f
+}
+
+// closedBecause is the failure of a connection that the server closed. Without a reason there is only what it can mean,
+// or otherwise where the server is not of the platform's kind.
+func (cfg Config) closedBecause(ctx context.Context, srv server, r *reasons, t wiotp.Turndown, otherwise string) *Failure {
+	f := &Failure{Code: codeClosed, Server: srv.addr, Why: "the server closed the connection: " + otherwise}
+	if t.Code, t.HasCode = r.why(ctx, cfg.ClientID); t.HasCode && t.Code.Advice() == wiotp.NotThis && t.Deed != wiotp.Published {
+		f.Code = codeFilter
+	}
+	if why := cfg.explain(t, srv); why != "" {
+		f.Why = "the platform closed the connection: " + why
+	}
+	return f
 }

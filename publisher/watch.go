@@ -112,7 +112,7 @@ func (w *watcher) session(ctx context.Context, srv server) (subscribed bool, err
 		}
 	})
 	if err != nil {
-		return false, w.loginRefused(err, srv)
+		return false, w.cfg.loginRefused(err, srv)
 	}
 	if err := s.subscribe(ctx, w.filters); err != nil {
 		err = s.lost(err)
@@ -159,27 +159,6 @@ func (w *watcher) ended(ctx context.Context, s *session, srv server, messages <-
 	return err
 }
 
-// loginRefused adds what a refused login can mean.
-func (w *watcher) loginRefused(err error, srv server) error {
-	f, ok := errors.AsType[*Failure](err)
-	if !ok || f.Connack == 0 {
-		return err
-	}
-	if why := w.cfg.explain(wiotp.Turndown{Deed: wiotp.LoggedIn, Connack: f.Connack}, srv); why != "" {
-		f.Why = "login refused: " + why
-	}
-	return f
-}
-
-// closed is the failure of a connection that the server closed. Without a reason there is only what it can mean.
 func (w *watcher) closed(ctx context.Context, srv server, deed wiotp.Deed, otherwise string) *Failure {
-	f := &Failure{Code: codeClosed, Server: srv.addr, Why: "the server closed the connection: " + otherwise}
-	t := wiotp.Turndown{Deed: deed, Topics: w.filters}
-	if t.Code, t.HasCode = w.reasons.why(ctx, w.cfg.ClientID); t.HasCode && t.Code.Advice() == wiotp.NotThis {
-		f.Code = codeFilter
-	}
-	if why := w.cfg.explain(t, srv); why != "" {
-		f.Why = "the platform closed the connection: " + why
-	}
-	return f
+	return w.cfg.closedBecause(ctx, srv, w.reasons, wiotp.Turndown{Deed: deed, Topics: w.filters}, otherwise)
 }

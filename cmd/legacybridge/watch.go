@@ -192,8 +192,6 @@ func watchSession(cfg *config.Config, f watchFlags) (session publisher.Config, i
 	}
 	session = cfg.Platform
 	session.ClientID, session.KeepSession = id.String(), !clean
-	reason := watchID(cfg)
-	reason.App = reason.App[:len(reason.App)-len("watch-XXXXX")] + "why-" + reason.App[len(reason.App)-5:]
-	session.ReasonID = reason.String()
+	session.ReasonID = reasonID(cfg)
 	return session, id, nil
 }

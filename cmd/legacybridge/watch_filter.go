@@ -11,8 +11,14 @@ import (
 	"legacybridge/publisher/wiotp"
 )
 
-func watchID(cfg *config.Config) wiotp.ClientID {
-	return wiotp.ClientID{Class: wiotp.Application, Org: cfg.Org, App: cfg.App + "-watch-" + rand.Text()[:5]}
+func watchID(cfg *config.Config) wiotp.ClientID { return furtherID(cfg, "watch") }
+
+// reasonID is for the session that hears why the platform ends another.
+func reasonID(cfg *config.Config) string { return furtherID(cfg, "why").String() }
+
+// furtherID is an id that no other session has: APP-watch-XXXXX.
+func furtherID(cfg *config.Config, what string) wiotp.ClientID {
+	return wiotp.ClientID{Class: wiotp.Application, Org: cfg.Org, App: cfg.App + "-" + what + "-" + rand.Text()[:5]}
 }
 
 // reachLocal points a session at the embedded platform, with its key, if that is the platform.
