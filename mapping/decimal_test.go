@@ -133,13 +133,13 @@ func TestSumsLeaveInt64InTime(t *testing.T) {
 // numbers draws texts from the corners: few and many digits, near the limits of int64 and of float64.
 var numbers = rapid.StringMatching(`[-+]?([0-9]{1,5}|[0-9]{17,20}|9223372036854775[0-9]{3}|[0-9]{30,60})(\.[0-9]{0,4}|\.[0-9]{15,25})?(e[-+]?[0-9]{1,3})?`)
 
+// inRange leaves out what is no decimal of ours.
+var inRange = numbers.Filter(func(s string) bool { _, ok := plain(s); return ok })
+
 func TestArithmeticIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		a, ok := plain(numbers.Draw(t, "a"))
-		b, ok2 := plain(numbers.Draw(t, "b"))
-		if !ok || !ok2 {
-			t.Skip("out of range")
-		}
+		a, _ := plain(inRange.Draw(t, "a"))
+		b, _ := plain(inRange.Draw(t, "b"))
 		x, y := ratOf(a), ratOf(b)
 		equal := func(what string, got decimal, want *big.Rat) {
 			if ratOf(got).Cmp(want) != 0 {

@@ -220,10 +220,7 @@ func outlive(t *testing.T, s *station, cfg modbus.Config, kind string) error {
 }
 
 func TestIdleConnectionThatWasClosedIsOpenedAgain(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *station, cfg modbus.Config) {
-		if cfg.Framing == modbus.RTU {
-			t.Skip("a tty is not opened again by the source")
-		}
+	overFramings(t, aConnection, func(t *testing.T, s *station, cfg modbus.Config) {
 		cfg.Devices = units(1, 10*time.Second, addresses(1)...)
 		s.answer = func(q asked) []piece {
 			return []piece{{bytes: q.ownRegisters()}, {after: 5 * time.Second, hangUp: true}}
@@ -240,10 +237,7 @@ func TestIdleConnectionThatWasClosedIsOpenedAgain(t *testing.T) {
 }
 
 func TestHostThatHangsUpOnOneUnitServesTheOthers(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *station, cfg modbus.Config) {
-		if cfg.Framing == modbus.RTU {
-			t.Skip("a tty that hangs up is gone")
-		}
+	overFramings(t, aConnection, func(t *testing.T, s *station, cfg modbus.Config) {
 		cfg.Devices = units(2, time.Second, addresses(1)...)
 		s.answer = func(q asked) []piece {
 			if q.unit == 2 {
@@ -261,10 +255,7 @@ func TestHostThatHangsUpOnOneUnitServesTheOthers(t *testing.T) {
 }
 
 func TestDeadTTYEndsRun(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *station, cfg modbus.Config) {
-		if cfg.Framing != modbus.RTU {
-			t.Skip("a connection is opened again by the source")
-		}
+	overFramings(t, aTTY, func(t *testing.T, s *station, cfg modbus.Config) {
 		cfg.Devices = units(2, time.Second, addresses(1)...)
 		s.answer = func(q asked) []piece {
 			return []piece{{bytes: q.ownRegisters()}, {after: 1500 * time.Millisecond, hangUp: true}}
@@ -287,10 +278,7 @@ func TestDeadTTYEndsRun(t *testing.T) {
 }
 
 func TestDamagedLineIsNamed(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *station, cfg modbus.Config) {
-		if cfg.Framing == modbus.TCP {
-			t.Skip("TCP does not damage bytes")
-		}
+	overFramings(t, wiresBehind, func(t *testing.T, s *station, cfg modbus.Config) {
 		cfg.Devices = units(3, time.Second, addresses(1)...)
 		damage := 0
 		s.answer = func(q asked) []piece {
@@ -323,10 +311,7 @@ func TestDamagedLineIsNamed(t *testing.T) {
 }
 
 func TestLineThatNeverFallsSilentIsNamed(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *station, cfg modbus.Config) {
-		if cfg.Framing == modbus.TCP {
-			t.Skip("no line")
-		}
+	overFramings(t, wiresBehind, func(t *testing.T, s *station, cfg modbus.Config) {
 		cfg.Devices = units(1, time.Second, addresses(1)...)
 		s.answer = func(q asked) []piece {
 			var chatter []piece
@@ -371,10 +356,7 @@ func TestFrameThatNobodyAskedForIsDiscarded(t *testing.T) {
 }
 
 func TestNoiseBetweenPollsDelaysNothing(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *station, cfg modbus.Config) {
-		if cfg.Framing == modbus.TCP {
-			t.Skip("no line")
-		}
+	overFramings(t, wiresBehind, func(t *testing.T, s *station, cfg modbus.Config) {
 		cfg.Devices = units(1, time.Second, addresses(1)...)
 		s.answer = func(q asked) []piece {
 			return []piece{{bytes: append([]byte{0xff}, append(q.ownRegisters(), 0)...)}, {after: 100 * time.Millisecond, bytes: []byte{0}}}

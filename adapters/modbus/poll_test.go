@@ -18,7 +18,20 @@ var framings = map[string]modbus.Framing{"TCP": modbus.TCP, "RTU": modbus.RTU, "
 
 // inBubble runs a test for each framing in virtual time.
 func inBubble(t *testing.T, test func(t *testing.T, s *station, cfg modbus.Config)) {
+	overFramings(t, func(modbus.Framing) bool { return true }, test)
+}
+
+// What a test of some framings is of.
+func aTTY(f modbus.Framing) bool        { return f == modbus.RTU }
+func aConnection(f modbus.Framing) bool { return f != modbus.RTU }
+func wiresBehind(f modbus.Framing) bool { return f != modbus.TCP }
+
+// overFramings is inBubble for the framings that are wanted.
+func overFramings(t *testing.T, wanted func(modbus.Framing) bool, test func(t *testing.T, s *station, cfg modbus.Config)) {
 	for text, framing := range framings {
+		if !wanted(framing) {
+			continue
+		}
 		t.Run(text, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
