@@ -129,6 +129,9 @@ func loginFailure(srv server, returnCode byte, err error) *Failure {
 		if e, ok := errors.AsType[*foreignError](err); ok {
 			f.Code, f.Why, f.Err = codeProtocol, e.Error(), nil
 		}
+		if e, ok := errors.AsType[*net.OpError](err); ok && srv.tls && e.Op == "remote error" { // TLS 1.3 tells it only now
+			f.Code, f.Why = codeTLS, "the server does not accept our certificate: check platform.cert and key"
+		}
 	}
 	return f
 }
