@@ -27,7 +27,14 @@ unit = 1
 every = "100ms"
 [devices.meter.points]
 power = { input = 12, type = "f32" }
+[devices.meter.computed]
+least = { is = "min(power, '2s')" }
 [devices.meter.events.power]
+[devices.meter.events.slow]
+every = "500ms"
+[devices.meter.events.held]
+on_change = { power = 1000000 }
+at_least = "1s"
 [devices.hourly]
 type = "energy-meter"
 id = "EM-2"
@@ -144,10 +151,18 @@ func (r *clockRig) of(event string) []dated {
 func (r *clockRig) await(what string, n int) {
 	r.t.Helper()
 	r.append(n)
-	meter, second := len(r.of("EM-1")), len(r.of("EM-2"))
+	before := map[string]int{}
+	for _, event := range []string{"EM-1", "EM-2", "evt/slow", "evt/held"} {
+		before[event] = len(r.of(event))
+	}
 	waitFor(r.t, 30*time.Second, what+": rows", func() bool { return len(r.of("evt/dated")) >= r.rows && len(r.of("evt/arrived")) >= r.rows })
-	waitFor(r.t, 30*time.Second, what+": polls", func() bool { return len(r.of("EM-1")) >= meter+n })
-	waitFor(r.t, 30*time.Second, what+": polls on the second", func() bool { return len(r.of("EM-2")) >= second+2 })
+	for event, had := range before {
+		more := 2
+		if event == "EM-1" {
+			more = n
+		}
+		waitFor(r.t, 30*time.Second, what+": "+event, func() bool { return len(r.of(event)) >= had+more })
+	}
 }
 
 // check wants every event in the order of its numbers, rows complete and with their own time, and no time before floor.
