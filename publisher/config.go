@@ -35,6 +35,8 @@ type Config struct {
 	Build      string // said in log lines; may be empty
 	Log        *slog.Logger
 	Report     func(State) // nil: nobody asks; must not block
+
+	ackLate bool // what is received is acknowledged by its handler
 }
 
 // Backoff is the wait between attempts. It is reset by an acknowledged event, not by a login.

@@ -41,7 +41,10 @@ type Message struct {
 	Payload  []byte
 	QoS      byte
 	Retained bool
+	Dup      bool      // the server has sent it before
 	Time     time.Time // when it came
+
+	ack func() // where acknowledgements wait for it, else nil
 }
 
 // server is one address of Config.Servers.
@@ -102,6 +105,7 @@ type session struct {
 	client mqtt.Client
 	wire   *wire
 	server server
+	most   byte // QoS to subscribe with
 	since  time.Time
 	ended  chan error // paho has wound up after a loss: why
 	ends   time.Time  // of the server's certificate; zero without TLS
@@ -128,7 +132,10 @@ func open(ctx context.Context, cfg Config, srv server, dial dialer, filters int,
 	w := newWire(conn, under, newGuard(filters, maxPacket), 2*(unsentMark+maxPacket))
 	w.keep = cfg.KeepSession
 
-	s := &session{wire: w, server: srv, ended: make(chan error, 1)}
+	s := &session{wire: w, server: srv, most: 2, ended: make(chan error, 1)}
+	if cfg.ackLate {
+		s.most = 1 // with 2 a packet id of an earlier connection would be taken for a repeat
+	}
 	ping := everPing
 	if filters > 0 {
 		ping = pingTime
@@ -187,13 +194,18 @@ func (s *session) options(cfg Config, ping time.Duration, receive func(Message))
 										SetProtocolVersion(4). // else a refused login is tried again as MQTT 3.1
 										SetCleanSession(true).SetAutoReconnect(false).SetConnectRetry(false).SetStore(noStore{}).
 										SetOrderMatters(true). // one call of the handler at a time
+										SetAutoAckDisabled(cfg.ackLate).
 										SetKeepAlive(cfg.KeepAlive).SetPingTimeout(ping).
 										SetWriteTimeout(handOver).SetConnectTimeout(loginTime).
 										SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return s.wire, nil }).
 										SetConnectionLostHandler(func(_ mqtt.Client, err error) { s.ended <- err }).
 										SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 			if receive != nil {
-				receive(Message{Topic: m.Topic(), Payload: m.Payload(), QoS: m.Qos(), Retained: m.Retained(), Time: time.Now()})
+				got := Message{Topic: m.Topic(), Payload: m.Payload(), QoS: m.Qos(), Retained: m.Retained(), Dup: m.Duplicate(), Time: time.Now()}
+				if cfg.ackLate {
+					got.ack = m.Ack
+				}
+				receive(got)
 			}
 		})
 }
@@ -203,11 +215,11 @@ func (s *session) publish(topic string, qos byte, payload []byte) token {
 	return s.client.Publish(topic, qos, false, payload)
 }
 
-// subscribe asks for filters at the highest QoS and waits for the answer.
+// subscribe asks for filters at the highest QoS that the session takes and waits for the answer.
 func (s *session) subscribe(ctx context.Context, filters []string) error {
 	ask := make(map[string]byte, len(filters))
 	for _, f := range filters {
-		ask[f] = 2
+		ask[f] = s.most
 	}
 	t := s.client.SubscribeMultiple(ask, nil).(*mqtt.SubscribeToken)
 	timeout := time.NewTimer(loginTime)

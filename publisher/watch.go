@@ -41,6 +41,7 @@ type watcher struct {
 	filters []string
 	handle  func(Message)
 	reasons *reasons
+	doing   string // for the log
 }
 
 func newWatcher(cfg Config, filters []string, handle func(Message)) (*watcher, error) {
@@ -56,7 +57,7 @@ func newWatcher(cfg Config, filters []string, handle func(Message)) (*watcher, e
 		return nil, errors.New("no filter to subscribe to")
 	}
 	return &watcher{reporter: reporter{log: cfg.Log, report: cfg.Report, t: realTiming}, cfg: cfg, servers: servers,
-		dial: dialTCP, filters: filters, handle: handle}, nil
+		dial: dialTCP, filters: filters, handle: handle, doing: "watching the platform"}, nil
 }
 
 func (w *watcher) run(ctx context.Context) error {
@@ -122,7 +123,7 @@ func (w *watcher) session(ctx context.Context, srv server) (subscribed bool, err
 		return false, err
 	}
 	w.connected(s)
-	w.say(slog.LevelInfo, "", srv.addr, "watching the platform", "server", srv.addr, "client", w.cfg.ClientID)
+	w.say(slog.LevelInfo, "", srv.addr, w.doing, "server", srv.addr, "client", w.cfg.ClientID)
 	for {
 		select {
 		case m := <-messages:

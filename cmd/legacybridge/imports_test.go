@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	"adapters/csvfile":        {"adapters", "hardware/port"},
 	"adapters/adapterstest":   {"adapters"},
 	"mapping":                 {"adapters"},
-	"publisher":               {"mapping", "publisher/queue", "publisher/wiotp"},
+	"publisher":               {"adapters", "mapping", "publisher/queue", "publisher/wiotp"}, // adapters: orders go to the owners of links
 	"publisher/queue":         {"mapping"},
 	"publisher/wiotp":         {},
 	"publisher/localplatform": {"publisher/wiotp"},

@@ -92,7 +92,11 @@ func (s *site) run(ctx context.Context) (err error) {
 		defer func() { err = errors.Join(err, s.done(q)) }()
 	}
 
-	lines, err := s.wire(q, gate, commit)
+	down, err := s.downlink(platform, q, gate)
+	if err != nil {
+		return err
+	}
+	lines, err := s.wire(q, gate, down, commit)
 	if err != nil {
 		return err
 	}
@@ -102,6 +106,9 @@ func (s *site) run(ctx context.Context) (err error) {
 	delivered := make(chan error, 1)
 	go func() { delivered <- pub.Run(deliver) }()
 	var reading sync.WaitGroup
+	if down != nil {
+		reading.Go(func() { down.Run(ctx) })
+	}
 	unread := make(chan error, len(lines)) // what --once could not read
 	for _, l := range lines {
 		reading.Go(func() {
@@ -166,7 +173,7 @@ type line struct {
 }
 
 // wire makes a line of every link. What it stores is committed until commit is done, a little longer than it is read.
-func (s *site) wire(q *queue.Queue, gate *publisher.Gate, commit context.Context) ([]*line, error) {
+func (s *site) wire(q *queue.Queue, gate *publisher.Gate, down *publisher.Downlink, commit context.Context) ([]*line, error) {
 	var lines []*line
 	for _, link := range s.cfg.Links {
 		mapper, err := mapping.New(link.Mapping)
@@ -179,7 +186,12 @@ func (s *site) wire(q *queue.Queue, gate *publisher.Gate, commit context.Context
 		}
 		put := func(_ context.Context, b adapters.Batch) error {
 			s.board.heard(b.Readings)
-			return q.Append(commit, link.Name, b.Checkpoint, gate.Admit(mapper.Map(time.Now(), b.Readings)))
+			out := mapper.Map(time.Now(), b.Readings)
+			down.Note(out.Conditions)
+			return q.Append(commit, link.Name, b.Checkpoint, gate.Admit(out))
+		}
+		if w, ok := src.(adapters.Writer); ok {
+			down.Attach(link.Name, w)
 		}
 		lines = append(lines, &line{link.Name, adapters.Supervisor{
 			Source: src, Put: put, From: q.Checkpoint(link.Name), Reopen: link.Reopen, Log: s.log.With("source", link.Name),
