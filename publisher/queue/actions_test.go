@@ -38,7 +38,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		},
 		"eio": func(t *rapid.T) {
 			synctest.Wait()
-			m.fs.failAfter(m.pick("ops", 1, 8), m.pick("once", 0, 1) == 1)
+			m.fs.failAfter(m.pick("ops", 1, 8), eio, m.pick("once", 0, 1) == 1)
 			for range 4 {
 				m.append(m.link())
 				m.readSome(3)

@@ -40,7 +40,7 @@ func TestFailedSyncIsNotTriedAgain(t *testing.T) {
 	r := q.NewReader()
 	defer r.Close()
 	e, _, _ := r.Next()
-	fs.failAfter(2, true) // the sync behind the write
+	fs.failAfter(2, eio, true) // the sync behind the write
 	if err := q.Append(t.Context(), "a", []byte("2"), events("d", 1, 1)); err == nil {
 		t.Error("append after a failed sync: got no error")
 	}
@@ -48,7 +48,7 @@ func TestFailedSyncIsNotTriedAgain(t *testing.T) {
 	if q.Err() == nil || !strings.Contains(q.Err().Error(), "disk") {
 		t.Errorf("got %v, want what failed", q.Err())
 	}
-	fs.failAfter(0, true)
+	fs.failAfter(0, eio, true)
 	_ = q.Close()
 	ops := fs.changes()
 	if err := q.Append(t.Context(), "a", []byte("2"), events("d", 1, 1)); err == nil {

@@ -2,9 +2,11 @@ package queue_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -29,6 +31,57 @@ func (w fakeWrite) apply(data []byte) []byte {
 		data = resize(data, end)
 	}
 	copy(data[w.off:], w.data)
+	return data
+}
+
+// flush makes the first n writes durable.
+func (n *inode) flush(writes int) {
+	for _, w := range n.writes[:writes] {
+		n.durable = w.apply(n.durable)
+	}
+	n.writes = slices.Delete(n.writes, 0, writes)
+}
+
+// crash is what the disk holds after the power went: what was durable, and any part of what was written since. choose(n)
+// is a number below n.
+func (n *inode) crash(choose func(n int) int) []byte {
+	data := slices.Clone(n.durable)
+	if len(n.writes) == 0 {
+		return data
+	}
+	whole := choose(len(n.writes) + 1) // so many writes came to the disk; of the next one a part may have
+	for i, w := range n.writes {
+		switch {
+		case i < whole:
+			data = w.apply(data)
+		case i == whole && w.size < 0:
+			data = w.tear(data, choose)
+		case i > whole && choose(3) == 0: // a later one overtook it
+			data = w.apply(data)
+		}
+	}
+	return data
+}
+
+// tear puts onto data what is left of a write that was cut off. What is missing is as it was before; zeros where the file
+// was shorter.
+func (w fakeWrite) tear(data []byte, choose func(n int) int) []byte {
+	n := len(w.data)
+	keep := func(from, to int) {
+		data = fakeWrite{off: w.off + int64(from), data: w.data[from:to], size: -1}.apply(data)
+	}
+	switch a := choose(n + 1); choose(5) {
+	case 0: // a beginning of it
+		keep(0, a)
+	case 1: // and the length of all of it
+		keep(0, a)
+		data = resize(data, max(int64(len(data)), w.off+int64(n)))
+	case 2: // the end, but not a beginning
+		keep(a, n)
+	case 3: // all but a hole
+		keep(0, a)
+		keep(a+choose(n-a+1), n)
+	}
 	return data
 }
 
@@ -80,8 +133,13 @@ func (h *fakeFile) WriteAt(b []byte, off int64) (int, error) {
 		h.apply(w)
 		return 0, err
 	}
-	if err := h.f.eio("write", h.name); err != nil {
-		return 0, err
+	if err := h.f.fault("write", h.name, true); err != nil {
+		w.data = w.data[:len(b)/2]
+		h.apply(w)
+		if err == errShort {
+			err = nil
+		}
+		return len(w.data), err
 	}
 	if grow := off + int64(len(b)) - int64(len(h.node.data)); h.f.size > 0 && grow > 0 {
 		if free := h.f.size - h.f.used(); free < grow { // what fits is written
@@ -105,7 +163,7 @@ func (h *fakeFile) apply(w fakeWrite) {
 func (h *fakeFile) Truncate(size int64) error {
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()
-	if err := h.f.op(); err != nil {
+	if err := errors.Join(h.f.op(), h.f.fault("truncate", h.name, false)); err != nil {
 		return err
 	}
 	h.apply(fakeWrite{size: size})
@@ -115,7 +173,7 @@ func (h *fakeFile) Truncate(size int64) error {
 func (h *fakeFile) Allocate(size int64) error {
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()
-	if err := h.f.op(); err != nil {
+	if err := errors.Join(h.f.op(), h.f.fault("fallocate", h.name, true)); err != nil {
 		return err
 	}
 	if grow := size - int64(len(h.node.data)); h.f.size > 0 && grow > h.f.size-h.f.used() {
@@ -136,17 +194,11 @@ func (h *fakeFile) Sync() error {
 	if h.f.mute != nil && h.f.mute("sync", h.name) {
 		return nil
 	}
-	if err := h.f.eio("sync", h.name); err != nil {
+	if err := h.f.fault("sync", h.name, true); err != nil {
 		h.node.writes = nil
 		return err
 	}
-	if len(h.node.writes) > 0 {
-		// Only what was written is: not what a failed sync has lost.
-		for _, w := range h.node.writes {
-			h.node.durable = w.apply(h.node.durable)
-		}
-		h.node.writes = nil
-	}
+	h.node.flush(len(h.node.writes)) // only what was written since: not what a failed sync has lost
 	return nil
 }
 

@@ -29,15 +29,25 @@ type fakeFS struct {
 	size    int64 // of the disk; 0: as much as is needed
 	ops     int   // that change something
 	cutAt   int   // the power goes before that one; 0: never
-	failAt  int   // a sync or write from that one on fails with EIO; 0: never
-	once    bool  // only that one does: a second sync would succeed, and have lost what the first had to write
-	short   bool  // a write for which there is no room comes back short, without an error
+	failAt  int   // that one fails, and those after it; 0: never
+	how     failure
+	once    bool // only that one does: a second sync would succeed, and have lost what the first had to write
+	short   bool // a write for which there is no room comes back short, without an error
 	off     bool
 	trouble bool      // something was cut or fails
 	ended   time.Time // when the power went, or the disk failed first
 	handles int
 	mute    func(op, name string) bool // planted bugs: true: the call does nothing and says that it did
 }
+
+// A failure is how an operation fails.
+type failure int
+
+const (
+	eio    failure = iota
+	enospc         // only what takes room
+	short          // a write that says so in its count alone
+)
 
 type dirOp struct {
 	name    string
@@ -77,13 +87,25 @@ func (f *fakeFS) endedAt() time.Time {
 	return f.ended
 }
 
-func (f *fakeFS) eio(op, name string) error {
-	if f.failAt > 0 && (f.ops == f.failAt || f.ops > f.failAt && !f.once) {
+// fault is the error of the operation that was counted last. grows says that it takes room.
+func (f *fakeFS) fault(op, name string, grows bool) error {
+	if f.failAt == 0 || f.ops < f.failAt || f.ops > f.failAt && f.once {
+		return nil
+	}
+	switch {
+	case f.how == eio:
 		f.end()
 		return &fs.PathError{Op: op, Path: name, Err: syscall.EIO}
+	case f.how == enospc && grows:
+		return &fs.PathError{Op: op, Path: name, Err: syscall.ENOSPC}
+	case f.how == short && op == "write":
+		return errShort
 	}
 	return nil
 }
+
+// errShort is what WriteAt does not say.
+var errShort = errors.New("a short write")
 
 // cutAfter lets the power go before the n-th change from now; 0: never. Errors are expected then.
 func (f *fakeFS) cutAfter(n int) {
@@ -95,11 +117,11 @@ func (f *fakeFS) cutAfter(n int) {
 	}
 }
 
-// failAfter lets writes and syncs fail from the n-th change on, or only at that one; 0: never.
-func (f *fakeFS) failAfter(n int, once bool) {
+// failAfter lets changes fail from the n-th on, or only that one; 0: never.
+func (f *fakeFS) failAfter(n int, how failure, once bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.failAt, f.once, f.trouble = f.ops+n, once, true
+	f.failAt, f.how, f.once, f.trouble = f.ops+n, how, once, true
 	if n == 0 {
 		f.failAt = 0
 	}
@@ -141,43 +163,12 @@ func (f *fakeFS) changes() int {
 func (f *fakeFS) crash(choose func(n int) int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	keep := choose(len(f.pending) + 1)
-	for _, op := range f.pending[:keep] {
-		op.apply(f.durable)
-	}
+	f.keepNames(choose(len(f.pending) + 1))
 	f.pending = nil
 	f.names = map[string]*inode{}
 	for _, name := range sorted(f.durable) {
 		node := f.durable[name]
-		data := slices.Clone(node.durable)
-		n := len(node.writes)
-		whole := choose(n + 1) // so many writes came to the disk; of the next one a part may have
-		for i, w := range node.writes {
-			if i < whole {
-				data = w.apply(data)
-				continue
-			}
-			if w.size < 0 && i == whole {
-				switch choose(4) {
-				case 0: // a beginning of it
-					w.data = w.data[:choose(len(w.data)+1)]
-					data = w.apply(data)
-				case 1: // the length, but zeros for a tail
-					torn := slices.Clone(w.data)
-					clear(torn[choose(len(torn)+1):])
-					w.data = torn
-					data = w.apply(data)
-				case 2: // the end, but not a beginning
-					torn := slices.Clone(w.data)
-					clear(torn[:choose(len(torn)+1)])
-					if int(w.off)+len(torn) > len(data) {
-						w.data = torn
-						data = w.apply(data)
-					}
-				}
-			}
-			break
-		}
+		data := node.crash(choose)
 		f.names[name] = &inode{data: data, durable: slices.Clone(data)}
 	}
 	f.durable = map[string]*inode{}
@@ -185,6 +176,26 @@ func (f *fakeFS) crash(choose func(n int) int) {
 		f.durable[name] = f.names[name]
 	}
 	f.reboot()
+}
+
+// keepNames makes the first n changes of names durable that are not yet.
+func (f *fakeFS) keepNames(n int) {
+	for _, op := range f.pending[:n] {
+		op.apply(f.durable)
+	}
+	f.pending = slices.Delete(f.pending, 0, n)
+}
+
+// writeBack is what a system does by itself from time to time: some of what was not synced gets to the disk.
+func (f *fakeFS) writeBack(choose func(n int) int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.keepNames(choose(len(f.pending) + 1))
+	for _, name := range sorted(f.names) {
+		if node := f.names[name]; len(node.writes) > 0 {
+			node.flush(choose(len(node.writes) + 1))
+		}
+	}
 }
 
 // powerOff ends all that the process does.
@@ -300,7 +311,7 @@ func (f *fakeFS) Open(name string, flag int) (queue.File, error) {
 	case flag&os.O_CREATE != 0 && node != nil:
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrExist}
 	case flag&os.O_CREATE != 0:
-		if err := f.op(); err != nil {
+		if err := errors.Join(f.op(), f.fault("open", name, true)); err != nil {
 			return nil, err
 		}
 		node = &inode{}
@@ -319,7 +330,7 @@ func (f *fakeFS) Remove(name string) error {
 	if f.names[name] == nil {
 		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
 	}
-	if err := f.op(); err != nil {
+	if err := errors.Join(f.op(), f.fault("remove", name, false)); err != nil {
 		return err
 	}
 	delete(f.names, name)
@@ -330,7 +341,7 @@ func (f *fakeFS) Remove(name string) error {
 func (f *fakeFS) Rename(from, to string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.op(); err != nil {
+	if err := errors.Join(f.op(), f.fault("rename", from, true)); err != nil {
 		return err
 	}
 	f.names[to] = f.names[from]
@@ -360,15 +371,21 @@ func (f *fakeFS) SyncDir(dir string) error {
 	if err := f.op(); err != nil {
 		return err
 	}
-	if err := f.eio("sync", dir); err != nil {
+	if err := f.fault("sync", dir, false); err != nil {
 		return err
 	}
 	if f.mute != nil && f.mute("syncdir", dir) {
 		return nil
 	}
-	for _, op := range f.pending { // of all folders: as a journal does it
-		op.apply(f.durable)
+	// Of this folder alone. A journal would write the others too, but nobody promises that.
+	left := f.pending[:0]
+	for _, op := range f.pending {
+		if filepath.Dir(op.name) == dir {
+			op.apply(f.durable)
+		} else {
+			left = append(left, op)
+		}
 	}
-	f.pending = nil
+	f.pending = left
 	return nil
 }
