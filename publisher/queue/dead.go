@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type deadFolder struct {
 	done    ranges // dropped, replayed, or gone with age or size
 	expired uint64 // gone with age or size
 	apart   bool   // on another disk than the queue
+	again   []byte // letters that a cut takes away although they are whole: they are written anew
 }
 
 func openDead(cfg *Config) (*deadFolder, error) {
@@ -29,7 +31,11 @@ func openDead(cfg *Config) (*deadFolder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dead letters: %w", err)
 	}
-	if err := d.mend(&fd, &d.done); err != nil {
+	err = d.rescue(fd.torn)
+	if err == nil {
+		err = d.mend(&fd, &d.done)
+	}
+	if err != nil {
 		_ = d.close() // the first error stands
 		return nil, fmt.Errorf("dead letters: %w", err)
 	}
@@ -46,7 +52,10 @@ func openDead(cfg *Config) (*deadFolder, error) {
 	}
 	d.ages = ages{floor: cfg.ClockFloor, first: d.next}
 	if len(d.segs) > 0 {
-		if err := d.room(0); err != nil && !errors.Is(err, errNoRoom) {
+		if err = d.room(0); err == nil {
+			err = d.store(nil)
+		}
+		if err != nil && !errors.Is(err, errNoRoom) {
 			_ = d.close() // the first error stands
 			return nil, fmt.Errorf("dead letters: %w", err)
 		}
@@ -96,8 +105,31 @@ func (d *deadFolder) recall() (found, error) {
 	return fd, nil
 }
 
+// rescue keeps the whole letters of a write that is cut off. It looks torn, but a byte of it may have been damaged; and a
+// letter that was never promised does no harm, for its batch comes again.
+func (d *deadFolder) rescue(torn damage) error {
+	if torn.seg == nil {
+		return nil
+	}
+	s := *torn.seg
+	s.size = torn.to
+	return d.records(&s, func(r *record) error {
+		if r.off < torn.from || r.kind != kindLetter {
+			return nil
+		}
+		at := len(d.again)
+		d.again = append(append(d.again, make([]byte, frameHead)...), r.body...)
+		d.again = finish(d.again, at, kindLetter)
+		return nil
+	})
+}
+
 // store writes finished letters as one group and syncs it.
 func (d *deadFolder) store(group []byte) error {
+	group = slices.Concat(d.again, group)
+	if len(group) == 0 {
+		return nil
+	}
 	if err := d.room(len(group)); err != nil {
 		return err
 	}
@@ -120,7 +152,7 @@ func (d *deadFolder) store(group []byte) error {
 	for n := d.next; n < next; n++ {
 		s.note(int64(binary.LittleEndian.Uint64(group[frameHead+8:])))
 	}
-	d.next, s.end, s.size = next, next, s.size+int64(len(group))
+	d.next, s.end, s.size, d.again = next, next, s.size+int64(len(group)), nil
 	err := d.cap()
 	if errors.Is(err, errNoRoom) {
 		return nil // the letters are stored; the old ones go later

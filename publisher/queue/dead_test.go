@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,4 +123,26 @@ func TestOldDeadLettersAndEventsGoAndAreCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+func TestDamagedDeadLetterTakesNoOtherOfItsWriteAlong(t *testing.T) {
+	fs := newFakeFS()
+	cfg := queue.Config{Path: "/q", FS: fs, Dead: queue.DeadConfig{Path: "/d"}}
+	q := open(t, cfg)
+	out := mapping.Output{}
+	for i := range 3 {
+		out.Dead = append(out.Dead, mapping.Dead{Device: "d", Code: "MAP011", Why: "not a number", Raw: fmt.Appendf(nil, "row %d", i)})
+	}
+	mustAppend(t, q, "a", "1", out)
+	_ = q.Close()
+	name := fs.files(".log")[0] // the only write: it looks like a torn one
+	fs.flip(name, strings.Index(string(fs.content(name)), "row 0"), 1)
+	for range 2 {
+		q = open(t, cfg)
+		_ = q.Close()
+		list := letters(t, cfg)
+		if len(list) != 2 || string(list[0].Dead.Raw) != "row 1" || string(list[1].Dead.Raw) != "row 2" {
+			t.Errorf("got %+v, want the two letters that were not damaged", list)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,7 +90,8 @@ func cutOnce(t *testing.T, steps map[byte]func(m *model), workload, part string,
 		return true
 	}
 	*cuts++
-	m.ended, m.undone = m.fs.endedAt(), 1100*time.Millisecond
+	_, m.since = m.fs.cursorTimes()
+	m.again = math.MaxInt
 	_ = m.r.Close()
 	_ = m.q.Close()
 	m.fs.crash(func(n int) int { return pick("kept", 0, n-1) })

@@ -74,3 +74,43 @@ func (m memory) Size() (int64, error)               { return int64(len(m.b)), ni
 func (m memory) Truncate(int64) error               { return os.ErrPermission }
 func (m memory) Allocate(int64) error               { return os.ErrPermission }
 func (m memory) Sync() error                        { return nil }
+
+// A Hit is what lies at an offset of a segment.
+type Hit struct {
+	Off, Size  int64
+	Lo, Hi     uint64 // numbers of its events
+	Link       string
+	Checkpoint []byte
+	Raw        string // of a dead letter
+	Own        bool   // it says what left the queue, or the dead letters
+}
+
+// At finds the record at an offset of a whole segment; a header or state is the zero Hit.
+func At(b []byte, off int64) (hit Hit) {
+	h, _, ok := decodeHeader(b, binary.LittleEndian.Uint64(b[16:]))
+	if !ok {
+		h, _, _ = decodeHeader(b[headerSize:], binary.LittleEndian.Uint64(b[headerSize+16:]))
+	}
+	sc := scanner{f: memory{b}, at: h.place(), off: headersSize, end: int64(len(b))}
+	for {
+		r, ok, err := sc.next()
+		if !ok || err != nil || off < r.off {
+			return Hit{}
+		}
+		if off >= r.off+r.size {
+			continue
+		}
+		hit := Hit{Off: r.off, Size: r.size, Own: r.kind == kindGone}
+		switch r.kind {
+		case kindBatch:
+			b, _ := parseBatch(r.body)
+			c, _ := b.change()
+			hit.Lo, hit.Hi = b.base, b.base+uint64(b.n)
+			hit.Link, hit.Checkpoint, hit.Own = string(b.link), bytes.Clone(b.checkpoint), len(c.gone) > 0
+		case kindLetter:
+			l, _ := parseLetter(r.body)
+			hit.Raw = string(l.Dead.Raw)
+		}
+		return hit
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 type inode struct {
@@ -152,6 +153,9 @@ func (h *fakeFile) WriteAt(b []byte, off int64) (int, error) {
 		}
 	}
 	h.apply(w)
+	if strings.HasSuffix(h.name, "cursor") {
+		h.f.cursorWritten = time.Now()
+	}
 	return len(b), nil
 }
 
@@ -197,6 +201,9 @@ func (h *fakeFile) Sync() error {
 	if err := h.f.fault("sync", h.name, true); err != nil {
 		h.node.writes = nil
 		return err
+	}
+	if strings.HasSuffix(h.name, "cursor") {
+		h.f.cursorSynced = h.f.cursorWritten
 	}
 	h.node.flush(len(h.node.writes)) // only what was written since: not what a failed sync has lost
 	return nil
@@ -246,6 +253,18 @@ func (f *fakeFS) length(name string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.names[name].data)
+}
+
+func (f *fakeFS) has(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.names[name] != nil
+}
+
+func (f *fakeFS) content(name string) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return bytes.Clone(f.names[name].data)
 }
 
 func (f *fakeFS) String() string {

@@ -37,7 +37,9 @@ type fakeFS struct {
 	trouble bool      // something was cut or fails
 	ended   time.Time // when the power went, or the disk failed first
 	handles int
-	mute    func(op, name string) bool // planted bugs: true: the call does nothing and says that it did
+
+	cursorWritten, cursorSynced time.Time
+	mute                        func(op, name string) bool // planted bugs: true: the call does nothing and says that it did
 }
 
 // A failure is how an operation fails.
@@ -77,6 +79,13 @@ func (f *fakeFS) end() {
 	if f.ended.IsZero() {
 		f.ended = time.Now()
 	}
+}
+
+// cursorTimes are the last moments at which the cursor was written, and at which what was synced of it was written.
+func (f *fakeFS) cursorTimes() (written, synced time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cursorWritten, f.cursorSynced
 }
 
 // endedAt is when the process could no longer write.
@@ -257,6 +266,12 @@ func (f *fakeFS) setShort(short bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.short = short
+}
+
+func (f *fakeFS) isSmall() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.size > 0
 }
 
 func (f *fakeFS) setSize(size int64) {

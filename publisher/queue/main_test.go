@@ -1,8 +1,8 @@
 package queue_test
 
 import (
-	"flag"
 	"os"
+	"runtime/debug"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -12,11 +12,6 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("QUEUE_WRITER"); dir != "" { // TestKilledWriterLosesNothing runs us as the writer
 		writeUntilKilled(dir)
 	}
-	// Sequences of each of the four models; `-rapid.checks=N` for more.
-	checks := "600"
-	if race {
-		checks = "30"
-	}
-	_ = flag.Set("rapid.checks", checks)
+	debug.SetGCPercent(400) // a model makes little that stays and much that does not
 	goleak.VerifyTestMain(m)
 }

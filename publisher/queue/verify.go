@@ -80,10 +80,10 @@ func (r *Report) folder(cfg *Config, dir string) error {
 		r.fault(g.seg.path(dir), g.from, g.to-g.from, "not a record, or its checksum is wrong; at the end, so it may be a write that was cut off", true)
 	}
 	for _, name := range fd.junk {
-		r.fault(name, 0, 0, "a file that was begun and not finished", true)
+		r.fault(name, 0, length(cfg.FS, name), "a file that was begun and not finished", true)
 	}
 	for _, name := range fd.unread {
-		r.fault(name, 0, 0, "nothing in it can be read", false)
+		r.fault(name, 0, length(cfg.FS, name), "nothing in it can be read", false)
 	}
 	for _, s := range d.segs {
 		// The cursor may be older than a compaction, which made the segment shorter.
@@ -107,6 +107,20 @@ func (r *Report) folder(cfg *Config, dir string) error {
 
 func (r *Report) fault(file string, off, n int64, what string, torn bool) {
 	r.Faults = append(r.Faults, Fault{File: file, Offset: off, Bytes: n, What: what, Torn: torn})
+}
+
+// length of a file, 0 if it is not known.
+func length(fsys FS, name string) int64 {
+	f, err := fsys.Open(name, os.O_RDONLY)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = f.Close() }() // it was not written
+	size, err := f.Size()
+	if err != nil {
+		return 0
+	}
+	return size
 }
 
 // record reads all that is in a record whose checksum is right.
