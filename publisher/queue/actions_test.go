@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,10 +15,21 @@ import (
 	"pgregory.net/rapid"
 )
 
-// seen counts what a run of the model did: a run that never met what it is for has shown nothing.
-var seen struct {
+// A tally counts what a run of the model did: a run that never met what it is for has shown nothing.
+type tally struct {
 	sequences, steps, kills, cuts, damages, full int
 	again, mostAgain                             int
+}
+
+func (t *tally) add(o *tally) {
+	t.sequences += o.sequences
+	t.steps += o.steps
+	t.kills += o.kills
+	t.cuts += o.cuts
+	t.damages += o.damages
+	t.full += o.full
+	t.again += o.again
+	t.mostAgain = max(t.mostAgain, o.mostAgain)
 }
 
 func (m *model) link() *modelLink {
@@ -35,7 +48,7 @@ func (m *model) traffic() {
 func (m *model) actions() map[string]func(*rapid.T) {
 	act := func(f func()) func(*rapid.T) { return func(*rapid.T) { f() } }
 	return map[string]func(*rapid.T){
-		"":           func(*rapid.T) { seen.steps++ },
+		"":           func(*rapid.T) { m.tally.steps++ },
 		"append":     act(func() { m.append(m.link()) }),
 		"append2":    act(func() { m.append(m.link()); m.append(m.link()) }),
 		"append3":    act(func() { m.append(m.link()); m.append(m.link()); m.append(m.link()) }),
@@ -77,7 +90,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		"full": act(func() {
 			m.fs.setSize(m.fs.usedNow() + int64(m.pick("free", 0, 3000)))
 			m.tight = true
-			seen.full++
+			m.tally.full++
 		}),
 		"room": act(func() {
 			m.fs.setSize(0)
@@ -89,39 +102,58 @@ func (m *model) actions() map[string]func(*rapid.T) {
 	}
 }
 
-// TestModel runs random sequences on the queue, each in virtual time that begins anew, so that it can be repeated.
-// PROOF=ci: 20,000; PROOF=soak: 1,000,000.
+// TestModel runs random sequences on the queue, each in virtual time that begins anew, so that it can be repeated; on every
+// processor a part of them. PROOF=ci: 20,000; PROOF=soak: 1,000,000. A failure says the seed that repeats it.
 func TestModel(t *testing.T) {
-	seed := fixRapid(proof(400, 20_000, 1_000_000))
-	seen.sequences = 0
+	parts := runtime.GOMAXPROCS(0)
+	first := modelSeeds(proof(400, 20_000, 1_000_000) / parts)
+	tallies := make([]tally, parts)
 	began := time.Now()
-	rapid.Check(t, func(t *rapid.T) { rapid.SyncTest(t, sequence) })
+	t.Run("part", func(t *testing.T) {
+		var flags sync.Mutex // rapid has one seed, and reads it before the first sequence
+		for i := range parts {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				flags.Lock()
+				_ = flag.Set("rapid.seed", fmt.Sprint(first+uint64(i)<<48))
+				begun := sync.OnceFunc(flags.Unlock)
+				defer begun()
+				rapid.Check(t, func(t *rapid.T) {
+					begun()
+					rapid.SyncTest(t, func(t *rapid.T) { sequence(t, &tallies[i]) })
+				})
+			})
+		}
+	})
+	_ = flag.Set("rapid.seed", fmt.Sprint(first))
 	d := time.Since(began)
-	crashes := seen.kills + seen.cuts
-	t.Logf("seed %d: %d sequences, %d steps, %d crashes (%d kills, %d power cuts), %d bytes damaged, %d times a full disk; "+
-		"%d events came again, %d at most after one; %.1f s, %.0f crashes/s", seed, seen.sequences, seen.steps, crashes, seen.kills,
-		seen.cuts, seen.damages, seen.full, seen.again, seen.mostAgain, d.Seconds(), float64(crashes)/d.Seconds())
-	if seen.sequences >= 100 && (seen.again == 0 || seen.damages == 0 || seen.full == 0) {
-		t.Errorf("a run that never met what it is for has shown nothing: %+v", seen)
+	sum := tally{}
+	for i := range tallies {
+		sum.add(&tallies[i])
+	}
+	crashes := sum.kills + sum.cuts
+	t.Logf("seed %d: %d sequences, %d steps, %d crashes (%d kills, %d power cuts), %d bytes damaged, %d times a full disk; %d events "+
+		"came again, %d at most after one crash; %.1f s on %d processors, %.0f crashes/s", first, sum.sequences, sum.steps, crashes, sum.kills,
+		sum.cuts, sum.damages, sum.full, sum.again, sum.mostAgain, d.Seconds(), parts, float64(crashes)/d.Seconds())
+	if sum.sequences >= 400 && (sum.again == 0 || sum.damages == 0 || sum.full == 0) {
+		t.Errorf("a run that never met what it is for has shown nothing: %+v", sum)
 	}
 }
 
-// fixRapid sets how many sequences there are, unless the command line says it, and the seed that is printed.
-func fixRapid(sequences int) (seed uint64) {
+// modelSeeds sets how many sequences a part has, unless the command line says it, and gives the first seed.
+func modelSeeds(sequences int) (seed uint64) {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
 	if !given {
 		_ = flag.Set("rapid.checks", fmt.Sprint(sequences))
 	}
-	f := flag.Lookup("rapid.seed")
-	if _, _ = fmt.Sscan(f.Value.String(), &seed); seed == 0 {
-		seed = rand.Uint64() >> 1
-		_ = flag.Set("rapid.seed", fmt.Sprint(seed))
+	if _, _ = fmt.Sscan(flag.Lookup("rapid.seed").Value.String(), &seed); seed == 0 {
+		seed = rand.Uint64() >> 16
 	}
 	return seed
 }
 
-func sequence(t *rapid.T) {
+func sequence(t *rapid.T, seen *tally) {
 	seen.sequences++
 	pick := func(what string, lo, hi int) int { return between(lo, hi).Draw(t, what) }
 	cfg := queue.Config{Segment: int64([]int{1, 600, 600, 2000}[pick("segment", 0, 3)])}
@@ -134,7 +166,7 @@ func sequence(t *rapid.T) {
 		cfg.WhenFull = map[string]queue.WhenFull{"old": queue.DropOldest, "new": queue.DropNewest}
 		links = []string{"stop", "old", "new"}
 	}
-	m := startModel(t, pick, cfg, links...)
+	m := startModel(t, pick, seen, cfg, links...)
 	defer m.end()
 	actions := m.actions()
 	if kind == 2 {
@@ -153,13 +185,12 @@ func sequence(t *rapid.T) {
 }
 
 // generators are made once: making one takes longer than drawing from it.
-var generators = map[[2]int]*rapid.Generator[int]{}
+var generators sync.Map
 
 func between(lo, hi int) *rapid.Generator[int] {
-	g := generators[[2]int{lo, hi}]
-	if g == nil {
-		g = rapid.IntRange(lo, hi)
-		generators[[2]int{lo, hi}] = g
+	g, ok := generators.Load([2]int{lo, hi})
+	if !ok {
+		g, _ = generators.LoadOrStore([2]int{lo, hi}, rapid.IntRange(lo, hi))
 	}
-	return g
+	return g.(*rapid.Generator[int])
 }

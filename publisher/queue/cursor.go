@@ -83,8 +83,15 @@ func (c *cursor) load() (best cursorState, err error) {
 	return best, nil
 }
 
-// used is how many bytes of a slot are not the zeros at its end.
-func used(b []byte) int { return len(bytes.TrimRight(b, "\x00")) }
+// used is how many bytes are not the zeros at the end.
+func used(b []byte) int {
+	for n := len(b) - len(zeros); n >= 0 && bytes.Equal(b[n:], zeros[:]); n = len(b) - len(zeros) {
+		b = b[:n]
+	}
+	return len(bytes.TrimRight(b, "\x00"))
+}
+
+var zeros [512]byte
 
 // encode puts the state into c.buf. done is cut to maxRanges.
 func (c *cursor) encode(m mark, done *ranges) {

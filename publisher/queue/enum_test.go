@@ -72,7 +72,7 @@ func cutOnce(t *testing.T, steps map[byte]func(m *model), workload, part string,
 		return lo + n*7%(hi-lo+1)
 	}
 	c := &cutting{T: t, where: fmt.Sprintf("%s, %s kept, cut at %d", workload, part, at)}
-	m := startModel(c, pick, queue.Config{WhenFull: map[string]queue.WhenFull{}}, "a", "b")
+	m := startModel(c, pick, &tally{}, queue.Config{WhenFull: map[string]queue.WhenFull{}}, "a", "b")
 	defer m.end()
 	m.fs.cutAfter(at)
 	for _, s := range []byte(workload) {

@@ -43,7 +43,8 @@ type model struct {
 	gone    map[string]bool      // what was in them
 	since   time.Time            // acknowledgements from then on may be undone by how the process ended
 	again   int                  // most of them that may be
-	tight   bool                 // the disk was full: what is torn stays until there is room to cut it
+	tally   *tally
+	tight   bool // the disk was full: what is torn stays until there is room to cut it
 	harm    harm
 }
 
@@ -64,8 +65,8 @@ type batch struct {
 	dead     []string
 }
 
-func startModel(t interface{ Fatalf(string, ...any) }, pick func(string, int, int) int, cfg queue.Config, links ...string) *model {
-	m := &model{t: t, pick: pick, fs: newFakeFS(), cfg: cfg, payload: map[uint64]string{}, out: map[string]bool{},
+func startModel(t interface{ Fatalf(string, ...any) }, pick func(string, int, int) int, tally *tally, cfg queue.Config, links ...string) *model {
+	m := &model{t: t, pick: pick, tally: tally, fs: newFakeFS(), cfg: cfg, payload: map[uint64]string{}, out: map[string]bool{},
 		acked: map[string]time.Time{}, aside: map[string]bool{}, dropped: map[uint64]bool{}, gone: map[string]bool{}, harm: newHarm()}
 	m.cfg.Path, m.cfg.Dead.Path, m.cfg.FS = "/q", "/d", m.fs
 	if m.cfg.Segment == 0 {
@@ -131,13 +132,13 @@ func (m *model) shut(how string) {
 		_ = m.q.Close() // its goroutine must end; it cannot write
 		m.fs.kill()
 		m.since, m.again = latest(written, ended.Add(-100*time.Millisecond)), 64
-		seen.kills++
+		m.tally.kills++
 	default:
 		m.fs.powerOff()
 		_ = m.q.Close()
 		m.fs.crash(func(n int) int { return m.pick("kept", 0, n-1) })
 		m.since, m.again = latest(synced, ended.Add(-1100*time.Millisecond)), math.MaxInt
-		seen.cuts++
+		m.tally.cuts++
 	}
 }
 

@@ -70,8 +70,8 @@ func (m *model) look() holding {
 	if again > m.again && !m.harm.cursor {
 		m.t.Fatalf("I5: %d events come again, want %d at most", again, m.again)
 	}
-	seen.again += again
-	seen.mostAgain = max(seen.mostAgain, again)
+	m.tally.again += again
+	m.tally.mostAgain = max(m.tally.mostAgain, again)
 	synctest.Wait() // the committer hears of damage that the reader has found
 	accounts, err := m.q.Stats()
 	if err != nil {

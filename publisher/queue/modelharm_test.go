@@ -78,7 +78,7 @@ func (m *model) damage() {
 			m.harm.want[0] = 0 // they may have been dropped
 		}
 	}
-	seen.damages++
+	m.tally.damages++
 	m.open()
 	m.verify()
 	m.harm.cursor = false

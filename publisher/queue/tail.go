@@ -116,10 +116,8 @@ func isZero(f File, size int64) (bool, error) {
 		if err := readAll(f, part, off); err != nil {
 			return false, err
 		}
-		for _, c := range part {
-			if c != 0 {
-				return false, nil
-			}
+		if used(part) > 0 {
+			return false, nil
 		}
 	}
 	return true, nil

@@ -169,20 +169,16 @@ func (r *Report) cursor(fsys FS, name string) (mark, error) {
 		if err := readAll(f, b, slot*slotSize); err != nil {
 			return mark{}, fmt.Errorf("read %s: %w", name, err)
 		}
-		st, n, used, ok := decodeSlot(b)
-		if ok && n > seq {
-			best, seq = st.mark, n
+		st, number, n, ok := decodeSlot(b)
+		if ok && number > seq {
+			best, seq = st.mark, number
 		}
-		for i := used; i < len(b); i++ {
-			if b[i] == 0 {
-				continue
-			}
-			if what := "a damaged slot of the cursor; the other one serves"; ok {
-				r.fault(name, slot*slotSize+int64(i), 1, "bytes behind a slot of the cursor", false)
-			} else {
-				r.fault(name, slot*slotSize, slotSize, what, true)
-			}
-			break
+		switch end := used(b); {
+		case end <= n:
+		case ok:
+			r.fault(name, slot*slotSize+int64(n), int64(end-n), "bytes behind a slot of the cursor", false)
+		default:
+			r.fault(name, slot*slotSize, slotSize, "a damaged slot of the cursor; the other one serves", true)
 		}
 	}
 	size, err := f.Size()
@@ -215,9 +211,9 @@ func (r *Report) reserve(fsys FS, name string) error {
 		if err := readAll(f, part, off); err != nil {
 			return fmt.Errorf("read %s: %w", name, err)
 		}
-		if i := slices.IndexFunc(part, func(c byte) bool { return c != 0 }); i >= 0 {
-			r.fault(name, off+int64(i), 1, "it should be empty; nothing is lost with it", false)
-			return nil
+		if n := used(part); n > 0 {
+			i := slices.IndexFunc(part, func(c byte) bool { return c != 0 })
+			r.fault(name, off+int64(i), int64(n-i), "it should be empty; nothing is lost with it", false)
 		}
 	}
 	return nil
