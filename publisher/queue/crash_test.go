@@ -42,7 +42,7 @@ func TestFailedSyncIsNotTriedAgain(t *testing.T) {
 	e, _, _ := r.Next()
 	fs.failAfter(2, eio, true) // the sync behind the write
 	if err := q.Append(t.Context(), "a", []byte("2"), events("d", 1, 1)); err == nil {
-		t.Error("append after a failed sync: got no error")
+		t.Fatal("append after a failed sync: got no error")
 	}
 	<-q.Failed()
 	if q.Err() == nil || !strings.Contains(q.Err().Error(), "disk") {

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// bugs are all that can be planted.
-var bugs = []Bug{
+// Bugs are all that can be planted.
+var Bugs = []Bug{
 	MissingFileSync, MissingDirectorySync, CursorInPlace, TornTailKept, ChecksumNotChecked,
 	SegmentRemovedEarly, SequenceReuse, ShortWriteIgnored, CheckpointSecond, AckBeforePuback,
 }
@@ -21,8 +21,8 @@ var planted = func() Bug {
 	if b == "" {
 		return b
 	}
-	if !slices.Contains(bugs, b) {
-		fmt.Fprintf(os.Stderr, "LEGACYBRIDGE_BUG=%s: there is no such bug; choose one of %s\n", b, bugs)
+	if !slices.Contains(Bugs, b) {
+		fmt.Fprintf(os.Stderr, "LEGACYBRIDGE_BUG=%s: there is no such bug; choose one of %s\n", b, Bugs)
 		os.Exit(2)
 	}
 	fmt.Fprintf(os.Stderr, "a bug is planted in this program: %s\n", b)
