@@ -40,9 +40,14 @@ func (d *folder) bytes() int64 {
 	return n
 }
 
-// full says whether n more bytes belong into a new segment. One without a batch is not full, however small segments are.
+// full says whether n more bytes belong into a new segment. One without a batch is not full, however small segments are; and
+// one that began with much must grow by half of it first, or every write would begin a segment and write all that anew.
 func (d *folder) full(n int) bool {
-	return d.mustRoll || d.last().records > 0 && d.last().size+int64(n) > d.target
+	if d.mustRoll {
+		return true
+	}
+	s := d.last()
+	return s.records > 0 && s.size+int64(n) > max(d.target, s.begun+s.begun/2)
 }
 
 // create writes a new segment that begins with state, durably, and makes it the one that append writes to. The caller
@@ -75,7 +80,7 @@ func (d *folder) create(state []byte) (*segment, error) {
 		}
 		return nil, errNoRoom
 	}
-	s.size = int64(len(b))
+	s.size, s.begun = int64(len(b)), int64(len(b))
 	if err := errors.Join(f.Sync(), d.syncDir()); err != nil {
 		_ = f.Close() // the first error stands
 		return nil, fmt.Errorf("sync %s: %w", name, err)

@@ -12,7 +12,6 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("QUEUE_WRITER"); dir != "" { // TestKilledWriterLosesNothing runs us as the writer
 		writeUntilKilled(dir)
 	}
-	debug.SetGCPercent(-1) // the models make little that stays and much that does not
-	debug.SetMemoryLimit(256 << 20)
+	debug.SetGCPercent(400) // the models make little that stays and much that does not
 	goleak.VerifyTestMain(m)
 }

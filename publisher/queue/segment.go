@@ -23,6 +23,7 @@ type segment struct {
 	header
 	end     uint64 // number after its last
 	size    int64  // bytes that are durable
+	begun   int64  // bytes that it began with: header and state; 0: not known
 	oldest  int64  // when its first and its last batch were stored, Unix nanoseconds; 0: it has none
 	newest  int64
 	stated  bool // it begins with its state
