@@ -2,23 +2,17 @@ package publisher
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
-
-	"legacybridge/mapping"
-	"legacybridge/publisher/queue"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -239,6 +233,14 @@ func (p *peer) ack(m got) {
 	}
 }
 
+// reset ends the connection with a RST, where it is a socket.
+func (p *peer) reset() {
+	if c, ok := p.Conn.(*net.TCPConn); ok {
+		_ = c.SetLinger(0)
+	}
+	_ = p.Close()
+}
+
 func (p *peer) write(b []byte) { _, _ = p.Write(b) } // a peer that has gone is seen by the next read
 
 // got returns what came so far.
@@ -287,129 +289,4 @@ func firsts(all []got) (payloads []string, repeats int) {
 		payloads = append(payloads, m.payload)
 	}
 	return payloads, repeats
-}
-
-// rig is a publisher with its queue, its log and its last state.
-type rig struct {
-	*Publisher
-	q     *queue.Queue
-	log   *syncBuffer
-	ended chan struct{} // Run has returned after start
-
-	mu     sync.Mutex
-	last   State
-	states []State
-}
-
-// newRig has its queue in memory where it can: hours of virtual time sync it thousands of times.
-func newRig(tb testing.TB, cfg Config) *rig {
-	tb.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "publisher-")
-	if err != nil {
-		return newRigIn(tb, cfg, tb.TempDir())
-	}
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return newRigIn(tb, cfg, dir)
-}
-
-func newRigIn(tb testing.TB, cfg Config, dir string) *rig {
-	tb.Helper()
-	b := &rig{q: openQueue(tb, dir), log: &syncBuffer{}}
-	if cfg.Servers == nil {
-		cfg.Servers = []string{"mqtt://broker"}
-	}
-	if cfg.ClientID == "" {
-		cfg.ClientID = "a:legacy:test"
-	}
-	cfg.Log = slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	cfg.Report = func(s State) {
-		b.mu.Lock()
-		b.last = s
-		b.states = append(b.states, s)
-		b.mu.Unlock()
-	}
-	var err error
-	if b.Publisher, err = New(cfg, b.q); err != nil {
-		tb.Fatal(err)
-	}
-	return b
-}
-
-func (b *rig) state() State {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.last
-}
-
-// put queues events as they are, past the gate.
-func (b *rig) put(tb testing.TB, events ...mapping.Event) {
-	tb.Helper()
-	if err := b.q.Append(tb.Context(), "link", nil, mapping.Output{Events: events}); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// start runs the publisher until stop is called, which fails the test if Run returned an error.
-func (b *rig) start(tb testing.TB) (stop func()) {
-	tb.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	b.ended = make(chan struct{})
-	go func() {
-		done <- b.Run(ctx)
-		close(b.ended)
-	}()
-	return func() {
-		tb.Helper()
-		cancel()
-		if err := <-done; err != nil {
-			tb.Errorf("Run: got %v, want nil", err)
-		}
-	}
-}
-
-// event is the i-th of a device, with QoS 1.
-func event(device string, i int) mapping.Event {
-	return mapping.Event{Device: device, Type: "press", ID: device, Name: "cycle", Format: "json", QoS: 1,
-		Payload: fmt.Appendf(nil, `{"d":{"n":%d}}`, i)}
-}
-
-func events(device string, n int) []mapping.Event {
-	list := make([]mapping.Event, n)
-	for i := range list {
-		list[i] = event(device, i)
-	}
-	return list
-}
-
-func payloads(list []mapping.Event) []string {
-	texts := make([]string, len(list))
-	for i := range list {
-		texts[i] = string(list[i].Payload)
-	}
-	return texts
-}
-
-// syncBuffer is a log that may be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func entry(number uint64, payload []byte) queue.Entry {
-	ev := event("press-7", 0)
-	ev.Payload = payload
-	return queue.Entry{Number: number, First: number, Stored: time.Now(), Event: ev}
 }
