@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// dropOldest drops the oldest events of links that want it so, a segment's at a time, until need more bytes fit.
-func (q *Queue) dropOldest(need int64, alone bool) (bool, error) {
+// dropOldest drops the oldest events of links that want it so, a segment's at a time, until need more bytes fit. On a full
+// disk later says that enough was given up and the disk does not show it yet: some file systems give room back with
+// their next commit, and any while another process reads the file. It is to be waited for, else all would be given up.
+func (q *Queue) dropOldest(need int64, alone bool) (ok, later bool, err error) {
+	before := q.log.bytes()
 	for i := 0; i < len(q.log.segs); {
 		s := q.log.segs[i]
 		if s.kept {
@@ -16,10 +19,10 @@ func (q *Queue) dropOldest(need int64, alone bool) (bool, error) {
 		}
 		n, err := q.dropFrom(s, func(b *batch) bool { return q.cfg.WhenFull[string(b.link)] == DropOldest })
 		if errors.Is(err, errNoRoom) {
-			return false, nil
+			return false, false, nil
 		}
 		if err != nil {
-			return false, err
+			return false, false, err
 		}
 		if n == 0 {
 			q.keep(s)
@@ -29,31 +32,34 @@ func (q *Queue) dropOldest(need int64, alone bool) (bool, error) {
 		q.dropping(n)
 		if s == q.log.last() {
 			if err := q.roll(); err != nil && !errors.Is(err, errNoRoom) {
-				return false, err
+				return false, false, err
 			}
 		}
 		if s != q.log.last() {
 			if err := q.shrink(s); err != nil {
-				return false, err
+				return false, false, err
 			}
 		}
 		q.rescan = true
 		if err := q.reclaim(); err != nil {
-			return false, err
+			return false, false, err
 		}
 		if q.isDiskFull() {
 			if err := q.tryReserve(need); err != nil {
-				return false, err
+				return false, false, err
 			}
 		}
 		if ok, err := q.room(need, DropOldest, alone); ok || err != nil {
-			return ok, err
+			return ok, false, err
+		}
+		if q.isDiskFull() && before-q.log.bytes() >= need+q.reserve.size+spare {
+			return false, true, nil
 		}
 		if i < len(q.log.segs) && q.log.segs[i] == s {
 			i++
 		}
 	}
-	return false, nil
+	return false, false, nil
 }
 
 // keep notes that a segment that does not grow any more has nothing to be dropped.

@@ -15,6 +15,9 @@ const (
 	diskFull
 )
 
+// spare is what must be free beside the reserve when a full disk is taken for one with room: a new segment's beginning.
+const spare = 64 << 10
+
 // sayPeriod sums up drops in the log.
 const sayPeriod = time.Minute
 
@@ -127,7 +130,7 @@ func (q *Queue) probe(now time.Time, work []*request) error {
 // tryReserve ends the state of a full disk if it has room for the reserve, a new segment's beginning, and need.
 func (q *Queue) tryReserve(need int64) error {
 	q.probed = time.Now()
-	err := q.reserve.take(need + 64<<10)
+	err := q.reserve.take(need + spare)
 	if errors.Is(err, errNoRoom) {
 		return nil
 	}

@@ -18,16 +18,20 @@ func (q *Queue) admit(work []*request) (ready []*request, err error) {
 		}
 		need := planned + int64(len(r.enc.rec))
 		policy := q.cfg.WhenFull[r.link]
-		ok := false
+		ok, later := false, false
 		if policy != StopReading || !stopped {
 			if ok, err = q.room(need, policy, planned == 0); err != nil {
 				return nil, err
 			}
 		}
 		if !ok && policy == DropOldest && r.events > 0 {
-			if ok, err = q.dropOldest(need, planned == 0); err != nil {
+			if ok, later, err = q.dropOldest(need, planned == 0); err != nil {
 				return nil, err
 			}
+		}
+		if later {
+			q.hold(r)
+			continue
 		}
 		if !ok && policy != StopReading && (r.count == 0 || !q.noLetters()) {
 			q.dropping(r.slim())
