@@ -322,8 +322,15 @@ func (p *Platform) subscribed(c *conn, pk *packets.Packet, filters []wiotp.Filte
 	b = append(binary.BigEndian.AppendUint16(b, pk.PacketID), granted...)
 	p.acker.promise(c, record, b)
 	for i, f := range pk.Filters {
-		if sub := s.subs[f.Filter]; !bad[i] && (sub.group == nil || len(sub.group.members) == 1) {
+		if bad[i] {
+			continue
+		}
+		sub := s.subs[f.Filter]
+		if sub.group == nil || len(sub.group.members) == 1 {
 			h.tellKnown(s, sub)
+		}
+		if sub.group != nil {
+			h.drain(sub.group)
 		}
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 	"legacybridge/publisher/localplatform"
 )
 
-func TestP1KeyAndTokenLetIn(t *testing.T) {
+func TestP01KeyAndTokenLetIn(t *testing.T) {
 	s := start(t, nil)
 	c := login(t, s, "app")
 	c.ping()
@@ -29,7 +29,7 @@ func refused(t *testing.T, s *site, l connect, code byte) {
 	c.wantClosed()
 }
 
-func TestP2WrongCredentialsAreAnsweredWith5(t *testing.T) {
+func TestP02WrongCredentialsAreAnsweredWith5(t *testing.T) {
 	s := start(t, nil)
 	key, token := s.Key()
 	for i, c := range []struct {
@@ -60,7 +60,7 @@ func TestP2WrongCredentialsAreAnsweredWith5(t *testing.T) {
 	}
 }
 
-func TestP2ConfiguredUsersAndNoOther(t *testing.T) {
+func TestP02ConfiguredUsersAndNoOther(t *testing.T) {
 	s := start(t, func(cfg *localplatform.Config) {
 		cfg.Users = map[string]localplatform.User{
 			"a-legacy-b2": {Token: "MP$08VKz!8rXwnR-Q*"},
@@ -76,7 +76,7 @@ func TestP2ConfiguredUsersAndNoOther(t *testing.T) {
 	refused(t, s, connect{id: "a:legacy:y", user: "a-legacy-a1", password: "MP$08VKz!8rXwnR-Q*"}, 5)
 }
 
-func TestP2KeyOfAnotherOrganisationIsAConfigurationError(t *testing.T) {
+func TestP02KeyOfAnotherOrganisationIsAConfigurationError(t *testing.T) {
 	_, err := localplatform.Open(localplatform.Config{Listen: "127.0.0.1:0", Org: "legacy", Store: "memory",
 		Users: map[string]localplatform.User{"a-other1-x": {Token: "t"}}})
 	if err == nil || !strings.Contains(err.Error(), "legacy") {
@@ -84,7 +84,7 @@ func TestP2KeyOfAnotherOrganisationIsAConfigurationError(t *testing.T) {
 	}
 }
 
-func TestP3OtherClientIDsAreAnsweredWith5(t *testing.T) {
+func TestP03OtherClientIDsAreAnsweredWith5(t *testing.T) {
 	s := start(t, nil)
 	for _, c := range []struct{ id, rule string }{
 		{"", "client_id"}, {"x", "client_id"}, {"x:legacy:app", "client_id"}, {"a:legacy", "client_id"},
@@ -97,7 +97,7 @@ func TestP3OtherClientIDsAreAnsweredWith5(t *testing.T) {
 	}
 }
 
-func TestP3VersionsOfMQTT(t *testing.T) {
+func TestP03VersionsOfMQTT(t *testing.T) {
 	s := start(t, nil)
 	old := own(s, "a:legacy:old")
 	old.name, old.level = "MQIsdp", 3
@@ -124,14 +124,14 @@ func TestP3VersionsOfMQTT(t *testing.T) {
 	c.wantClosed()
 }
 
-func TestP4BadCharactersInTheClientIDAreAnsweredWith2(t *testing.T) {
+func TestP04BadCharactersInTheClientIDAreAnsweredWith2(t *testing.T) {
 	s := start(t, nil)
 	for _, id := range []string{"a:legacy:x/y", "a:legacy:+", "a:legacy:#", "a:legacy:\x01", "a:legacy:\x00", "a:legacy:\ufffe", "a:legacy:\xff", "/"} {
 		refused(t, s, own(s, id), 2)
 	}
 }
 
-func TestP6PasswordWithoutUserNameCloses(t *testing.T) {
+func TestP06PasswordWithoutUserNameCloses(t *testing.T) {
 	s := start(t, nil)
 	c := dial(t, s)
 	c.send(connect{id: "a:legacy:app", password: "x"}.bytes())
@@ -139,7 +139,7 @@ func TestP6PasswordWithoutUserNameCloses(t *testing.T) {
 	s.log.wait(t, "rule=login", "code=105")
 }
 
-func TestP7SecondLoginWithTheSameIDEndsTheFirst(t *testing.T) {
+func TestP07SecondLoginWithTheSameIDEndsTheFirst(t *testing.T) {
 	s := start(t, nil)
 	var many []string
 	for i := range 400 {
@@ -172,7 +172,7 @@ func TestP7SecondLoginWithTheSameIDEndsTheFirst(t *testing.T) {
 	s.log.wait(t, "code=288", "n=11")
 }
 
-func TestP7ManyLoginsAtOnceWithTheSameIDLeaveOne(t *testing.T) {
+func TestP07ManyLoginsAtOnceWithTheSameIDLeaveOne(t *testing.T) {
 	s := start(t, nil)
 	bytes := own(s, "a:legacy:app").bytes()
 	var all []*raw

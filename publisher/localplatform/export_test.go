@@ -1,6 +1,7 @@
 package localplatform
 
 import (
+	"errors"
 	"syscall"
 	"time"
 )
@@ -27,3 +28,36 @@ func (p *Platform) FailDisk() {
 	p.journal.fileMu.Unlock()
 	_, _ = p.registry.adopt("late", "comer", "")
 }
+
+// Register registers a device or gateway with a token.
+func (p *Platform) Register(typ, id, token string, gateway bool) error {
+	t := &deviceType{ID: typ, Class: classDevice}
+	if gateway {
+		t.Class = classGateway
+	}
+	if _, err := p.registry.createType(t); err != nil && !errors.Is(err, errExists) {
+		return err
+	}
+	d := &device{Type: typ, ID: id}
+	d.setToken(token)
+	_, err := p.registry.createDevice(d)
+	return err
+}
+
+// Expire is what happens as time passes.
+func (p *Platform) Expire(now time.Time) { p.hub.expire(now) }
+
+// Keepalive is what holds for a client that is connected.
+func (p *Platform) Keepalive(id string) time.Duration {
+	p.hub.lock()
+	defer p.hub.unlock()
+	for _, s := range p.hub.sessions {
+		if s.id.String() == id && s.conn != nil {
+			return s.conn.keepalive
+		}
+	}
+	return -1
+}
+
+// Compact rewrites the journal now.
+func (p *Platform) Compact() error { return p.journal.compact(p.snapshot) }

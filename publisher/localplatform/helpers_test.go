@@ -116,13 +116,19 @@ next:
 // wait returns the first record with all the given pairs.
 func (l *logbook) wait(t testing.TB, pairs ...string) map[string]string {
 	t.Helper()
+	return l.waitMore(t, 0, pairs...)
+}
+
+// waitMore returns the record after the first n of them.
+func (l *logbook) waitMore(t testing.TB, n int, pairs ...string) map[string]string {
+	t.Helper()
 	late := time.After(patience)
 	for {
 		l.mu.Lock()
 		news := l.news
 		l.mu.Unlock()
-		if found := l.find(pairs...); len(found) > 0 {
-			return found[0]
+		if found := l.find(pairs...); len(found) > n {
+			return found[n]
 		}
 		select {
 		case <-news:
@@ -330,7 +336,7 @@ func listen(t testing.TB, s *site, app string, qos byte) *raw {
 type got struct {
 	topic, payload string
 	qos            byte
-	retain         bool
+	retain, dup    bool
 	id             uint16
 }
 
@@ -340,8 +346,12 @@ func (c *raw) event() got {
 	if err != nil || first&0xf0 != 0x30 {
 		c.t.Fatalf("got packet %x, %v, want an event", first, err)
 	}
+	return parseEvent(first, body)
+}
+
+func parseEvent(first byte, body []byte) got {
 	n := int(binary.BigEndian.Uint16(body))
-	g := got{topic: string(body[2 : 2+n]), qos: first >> 1 & 3, retain: first&1 != 0}
+	g := got{topic: string(body[2 : 2+n]), qos: first >> 1 & 3, retain: first&1 != 0, dup: first&8 != 0}
 	body = body[2+n:]
 	if g.qos > 0 {
 		g.id = binary.BigEndian.Uint16(body)

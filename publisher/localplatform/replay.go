@@ -100,6 +100,8 @@ func (h *hub) replayDone(n, message uint64) {
 	case *group:
 		holder.backlog.drop(d)
 		holder.bytes -= d.m.size()
+	default: // forgotten, and its messages with it
+		return
 	}
 	h.release(d.m)
 }
@@ -130,5 +132,8 @@ func (h *hub) open(j *journal) {
 	}
 	h.replayed = nil
 	h.journal, h.kept = j, j.dir != ""
+	for _, g := range h.groups {
+		h.keepGroup(g) // where the end came between its first member and its number
+	}
 	h.org.recover(h, now)
 }

@@ -220,21 +220,22 @@ func (h *hub) remove(s *session) {
 // subscribe adds or renews filters. It returns the number of the journal's record to be waited for, 0 for none.
 func (h *hub) subscribe(s *session, raw string, f wiotp.Filter, qos byte) (record uint64) {
 	sub := s.subs[raw]
-	if sub == nil {
-		sub = &subscription{s: s, raw: raw, filter: f, qos: qos}
-		s.subs[raw] = sub
-		if share, ok := s.id.Share(); ok {
-			h.join(share, sub)
-		} else {
-			h.world(s.id).index.add(sub)
-		}
-	} else if sub.qos == qos {
+	if sub != nil && sub.qos == qos {
 		return 0
 	}
-	sub.qos = qos
 	if s.durable() {
 		record = h.write(kindSubscribed, subscribedRecord(s.num, raw, qos))
 	}
+	if sub != nil {
+		sub.qos = qos
+		return record
+	}
+	sub = &subscription{s: s, raw: raw, filter: f, qos: qos}
+	s.subs[raw] = sub
+	if share, ok := s.id.Share(); ok {
+		return max(record, h.join(share, sub))
+	}
+	h.world(s.id).index.add(sub)
 	return record
 }
 

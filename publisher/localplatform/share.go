@@ -40,8 +40,8 @@ func (g *group) sees(t wiotp.Topic) bool {
 	return false
 }
 
-// join makes sub a member.
-func (h *hub) join(share wiotp.Share, sub *subscription) {
+// join makes sub a member. What was kept for the group is drained by the caller, who waits for the record.
+func (h *hub) join(share wiotp.Share, sub *subscription) (record uint64) {
 	k := groupKey{share, sub.raw}
 	g := h.groups[k]
 	if g == nil {
@@ -52,14 +52,21 @@ func (h *hub) join(share wiotp.Share, sub *subscription) {
 	sub.group = g
 	g.members = append(g.members, sub)
 	if sub.s.durable() {
-		if g.durable++; g.num == 0 {
-			h.number++
-			g.num = h.number
-			h.holders[g.num] = g
-			h.write(kindGroup, g.record())
-		}
+		g.durable++
+		record = h.keepGroup(g)
 	}
-	h.drain(g)
+	return record
+}
+
+// keepGroup gives a group with a durable member its number. While the journal is read, the number stands there.
+func (h *hub) keepGroup(g *group) (record uint64) {
+	if g.num != 0 || h.replayed != nil {
+		return 0
+	}
+	h.number++
+	g.num = h.number
+	h.holders[g.num] = g
+	return h.write(kindGroup, g.record())
 }
 
 // part ends a membership. What waited for the member goes to the others; with the last member the group ends, and what
