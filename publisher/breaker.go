@@ -3,6 +3,8 @@ package publisher
 import (
 	"math/rand/v2"
 	"time"
+
+	"legacybridge/publisher/wiotp"
 )
 
 // timing is every span of the delivery rules; tests shorten it.
@@ -35,6 +37,7 @@ var realTiming = timing{
 // drop is how a connection ended.
 type drop struct {
 	cause  error
+	code   wiotp.CloseCode // what the platform says; 0: nothing
 	byPeer bool
 	stood  time.Duration
 	acked  bool // it had acknowledged something

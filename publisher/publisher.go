@@ -38,6 +38,7 @@ type Publisher struct {
 	retry   retry
 	breaker breaker
 	rivals  rivals
+	inquiry inquiry
 	next    int // server to begin with
 	vain    int // connections after Finish that came to nothing
 	topics  map[topicKey]string
@@ -74,6 +75,8 @@ func (p *Publisher) setTiming(t timing) {
 // what is left.
 func (p *Publisher) Run(ctx context.Context) error {
 	p.stream = p.queue.Stream()
+	p.inquiry = inquiry{cfg: p.cfg, dial: p.dial}
+	defer p.inquiry.close()
 	for ctx.Err() == nil {
 		select {
 		case <-p.queue.Failed():
@@ -101,7 +104,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 				p.disconnected("", "")
 				return err
 			}
-			if wait, err = p.judge(end, suspect, i); err != nil {
+			if wait, err = p.judge(ctx, end, suspect, i); err != nil {
 				return err
 			}
 		}
@@ -137,6 +140,7 @@ func (p *Publisher) login(ctx context.Context) (*session, int, *Failure) {
 		i := (p.next + n) % len(p.servers)
 		s, err := open(ctx, p.cfg, p.servers[i], p.dial, 0, nil)
 		if err == nil {
+			p.inquiry.begins(time.Now())
 			p.connected(s)
 			p.say(slog.LevelInfo, "", p.servers[i].addr, "connected to the platform", "server", p.servers[i].addr, "client", p.cfg.ClientID, "build", p.cfg.Build)
 			return s, i, nil
@@ -158,7 +162,7 @@ func asFailure(err error, srv server) *Failure {
 }
 
 // judge decides what a drop means and returns how long to wait before the next attempt.
-func (p *Publisher) judge(end *drop, suspect *queue.Entry, srv int) (time.Duration, error) {
+func (p *Publisher) judge(ctx context.Context, end *drop, suspect *queue.Entry, srv int) (time.Duration, error) {
 	now, addr := time.Now(), p.servers[srv].addr
 	p.next = (srv + 1) % len(p.servers)
 	if end.acked {
@@ -168,9 +172,14 @@ func (p *Publisher) judge(end *drop, suspect *queue.Entry, srv int) (time.Durati
 		p.retry.reset()
 	}
 	p.state.Reconnects++
+	reused := p.inquire(ctx, end, addr)
 	blamed, guilty := p.breaker.dropped(now, *end)
 	if guilty {
-		if err := p.setAside(*suspect, codeRefused, "the server hangs up right after this event, also when it is sent alone: topic, size, or the right to publish it"); err != nil {
+		because := "topic, size, or the right to publish it"
+		if end.code != 0 {
+			because = "it says " + end.code.String()
+		}
+		if err := p.setAside(*suspect, codeRefused, "the server hangs up right after this event, also when it is sent alone: "+because); err != nil {
 			return 0, err
 		}
 	}
@@ -178,6 +187,9 @@ func (p *Publisher) judge(end *drop, suspect *queue.Entry, srv int) (time.Durati
 	wait := p.retry.next()
 	code, why := endOf(end, addr)
 	rival := p.rivals.dropped(now, *end, blamed)
+	if reused {
+		rival = p.rivals.hold.next(p.t)
+	}
 	held := true
 	switch {
 	case p.breaker.allRefused():

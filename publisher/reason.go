@@ -24,6 +24,7 @@ type reasons struct {
 	once  sync.Once
 
 	mu    sync.Mutex
+	up    bool                       // it is connected
 	ended map[string]wiotp.CloseCode // by client id, since forget
 	news  chan struct{}              // closed and made anew at each entry of ended
 }
@@ -53,6 +54,9 @@ func (r *reasons) listen(ctx context.Context) {
 	defer r.settled()
 	cfg := r.cfg
 	cfg.Report = func(s State) {
+		r.mu.Lock()
+		r.up = s.Connected
+		r.mu.Unlock()
 		if s.Connected {
 			r.settled()
 		}
@@ -63,6 +67,13 @@ func (r *reasons) listen(ctx context.Context) {
 	}
 	w.dial = r.dial
 	_ = w.run(ctx) // refused or unreachable: then nothing is known
+}
+
+// hears says whether a reason told now would be heard.
+func (r *reasons) hears() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.up
 }
 
 func (r *reasons) settled() { r.once.Do(func() { close(r.ready) }) }

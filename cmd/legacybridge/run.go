@@ -77,6 +77,7 @@ func (s *site) run(ctx context.Context) (err error) {
 		}
 	}
 	platform.Build, platform.TLS = version, withClock(platform.TLS, time.Now, build, known)
+	platform.ReasonID = reasonID(s.cfg)
 	platform.Log, platform.Report = s.log.With("source", "platform"), s.board.setPlatform
 	gate := publisher.NewGate(platform)
 	pub, err := publisher.New(platform, q)

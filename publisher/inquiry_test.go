@@ -1,0 +1,151 @@
+package publisher
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// teller is a broker that tells the reason of a drop to whoever listens on the status topic.
+type teller struct {
+	*broker
+	mu  sync.Mutex
+	ear *peer
+}
+
+func newTeller() *teller {
+	b := &teller{broker: newBroker()}
+	b.onSubscribe = func(p *peer) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.ear = p
+	}
+	return b
+}
+
+// drop ends p for a reason.
+func (b *teller) drop(p *peer, code int) {
+	b.mu.Lock()
+	ear := b.ear
+	b.mu.Unlock()
+	if ear != nil {
+		ear.send("iot-2/app/test/mon", fmt.Sprintf(`{"Action":"Disconnect","ClientID":%q,"CloseCode":%d}`, p.clientID, code), 0)
+	}
+	_ = p.Close()
+}
+
+func telling(t *testing.T, b *teller) *rig {
+	t.Helper()
+	r := newRig(t, Config{ReasonID: "a:legacy:test-why-00001"})
+	r.dial = b.pipe
+	return r
+}
+
+func TestDeadLetterSaysThePlatformsReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTeller()
+		b.onPublish = func(p *peer, m got) {
+			if strings.Contains(m.payload, "poison") {
+				b.drop(p, 287)
+				return
+			}
+			p.ack(m)
+		}
+		r := telling(t, b)
+		list := events("press-7", 60)
+		list[10].Payload = []byte(`{"poison":true}`)
+		r.put(t, list...)
+		stop := r.start(t)
+		for r.state().Acked < 59 {
+			time.Sleep(100 * time.Millisecond) // virtual
+		}
+		stop()
+		b.peers.Wait()
+		if s := r.state(); s.SetAside != 1 || s.Reconnects > 5 || !strings.Contains(r.log.String(), "it says 287") {
+			t.Errorf("got %d set aside in %d reconnects, want 1 in at most 5, with code 287:\n%s", s.SetAside, s.Reconnects, r.log)
+		}
+	})
+}
+
+func TestReasonThatIsNotTheEventsBlamesNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTeller()
+		cuts := 0
+		b.onPublish = func(p *peer, m got) {
+			if strings.Contains(m.payload, `"n":10}`) && cuts < 20 { // always the same event, by chance
+				cuts++
+				b.drop(p, 93)
+				return
+			}
+			p.ack(m)
+		}
+		r := telling(t, b)
+		r.put(t, events("press-7", 60)...)
+		stop := r.start(t)
+		for r.state().Acked < 60 {
+			time.Sleep(time.Second) // virtual
+		}
+		stop()
+		b.peers.Wait()
+		if s := r.state(); s.SetAside != 0 || cuts != 20 || !strings.Contains(r.log.String(), "93 ") {
+			t.Errorf("got %d set aside after %d cuts, want none after 20, with code 93", s.SetAside, cuts)
+		}
+	})
+}
+
+func TestOtherClientWithOurIDIsKnownByTheReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTeller()
+		b.onPublish = func(p *peer, m got) {
+			if p.n == 1 || p.n == 3 { // the second login is that of the listener
+				b.drop(p, 288)
+				return
+			}
+			p.ack(m)
+		}
+		r := telling(t, b)
+		r.put(t, events("press-7", 3)...)
+		began := time.Now()
+		stop := r.start(t)
+		for r.state().Acked < 3 {
+			time.Sleep(time.Second) // virtual
+		}
+		d := time.Since(began)
+		stop()
+		b.peers.Wait()
+		if d < time.Minute || d > 2*time.Minute || !strings.Contains(r.log.String(), codeRival) {
+			t.Errorf("got the events after %v, want us to stay away a minute at once:\n%s", d, r.log)
+		}
+	})
+}
+
+func TestServerThatTellsNothingIsNotAskedForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker()
+		listeners, cuts := 0, 0
+		b.onSubscribe = func(*peer) { listeners++ }
+		b.onPublish = func(p *peer, m got) {
+			if cuts < 6 && strings.Contains(m.payload, fmt.Sprintf(`"n":%d}`, 10*cuts)) {
+				cuts++
+				_ = p.Close()
+				return
+			}
+			p.ack(m)
+		}
+		r := newRig(t, Config{ReasonID: "a:legacy:test-why-00001"})
+		r.dial = b.pipe
+		r.put(t, events("press-7", 60)...)
+		stop := r.start(t)
+		for r.state().Acked < 60 {
+			time.Sleep(time.Second) // virtual
+		}
+		stop()
+		b.peers.Wait()
+		if listeners != 1 || cuts != 6 {
+			t.Errorf("got %d sessions that listened in %d cuts, want 1 in 6", listeners, cuts)
+		}
+	})
+}
