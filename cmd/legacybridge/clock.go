@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The source is not older than this. It is the floor for machine times where a build does not say when it was made.
-var written = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+// The source is not older than the year in which this was written. It is the floor for machine times where a build does not say when it was made.
+var written = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // buildTime is the floor for machine times: the linker's built, or the time of the commit, which `go build` notes by
 // itself, but never before this was written.
