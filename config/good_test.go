@@ -30,7 +30,7 @@ func equal[T any](t *testing.T, what string, got, want T) {
 	byName := cmp.Comparer(func(a, b *time.Location) bool {
 		return (a == nil) == (b == nil) && (a == nil || a.String() == b.String())
 	})
-	if diff := cmp.Diff(want, got, byText, byName); diff != "" {
+	if diff := cmp.Diff(want, got, byText, byName, cmp.AllowUnexported(publisher.Config{})); diff != "" {
 		t.Errorf("%s differs (-want +got):\n%s", what, diff)
 	}
 }
