@@ -133,10 +133,14 @@ func (b *board) listen(ctx context.Context, links []config.Link) {
 	}
 }
 
+// leastSilence is below what nobody is called quiet: what is read comes here in batches, each of which waits for the disk.
+const leastSilence = 3 * time.Second
+
 func (b *board) look(link, device string, stale time.Duration, started time.Time) {
 	if stale == 0 {
 		return
 	}
+	stale = max(stale, leastSilence)
 	b.mu.Lock()
 	if b.troubledDevice(link, device) {
 		b.last[device] = time.Now() // its silence counts from when it could speak again

@@ -59,6 +59,26 @@ func TestSilentDeviceIsSaidOnce(t *testing.T) {
 	})
 }
 
+// TestFastDeviceIsNotQuietBetweenTwoWrites: a unit that is polled every 20 ms is stale after 60 ms by the rules, and its
+// readings come here only as often as the disk takes them.
+func TestFastDeviceIsNotQuietBetweenTwoWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := &lockedText{}
+		b := newBoard(slog.New(newLineHandler(said, &slog.HandlerOptions{ReplaceAttr: tidy}, false)))
+		links := []config.Link{{Name: "bus", Stale: map[string]time.Duration{"meter": 60 * time.Millisecond},
+			Mapping: mapping.Config{Devices: []mapping.Device{{Name: "meter"}}}}}
+		go b.listen(t.Context(), links)
+		for range 100 {
+			b.heard([]adapters.Reading{{Device: "meter"}})
+			time.Sleep(700 * time.Millisecond)
+		}
+		synctest.Wait()
+		if got := said.String(); got != "" {
+			t.Errorf("got\n%swant nothing said", got)
+		}
+	})
+}
+
 func TestLogLineForTheJournal(t *testing.T) {
 	var said strings.Builder
 	log := slog.New(newLineHandler(&said, &slog.HandlerOptions{ReplaceAttr: tidy}, true)).With("source", "scale-a")

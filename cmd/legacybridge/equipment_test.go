@@ -58,6 +58,7 @@ type station struct {
 	l    net.Listener
 	mu   sync.Mutex
 	n    uint32
+	took int // connections
 	open map[net.Conn]bool
 	done sync.WaitGroup
 }
@@ -84,6 +85,7 @@ func (s *station) accept() {
 		}
 		s.mu.Lock()
 		s.open[c] = true
+		s.took++
 		s.mu.Unlock()
 		s.done.Go(func() {
 			s.serve(c)
@@ -113,6 +115,13 @@ func (s *station) reads() int {
 	return int(s.n)
 }
 
+// connections is how many there were.
+func (s *station) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.took
+}
+
 func (s *station) serve(c net.Conn) {
 	for request := make([]byte, 12); ; {
 		if _, err := io.ReadFull(c, request); err != nil {
@@ -137,6 +146,7 @@ func (s *station) serve(c net.Conn) {
 // A scale prints its weighings on a pseudo terminal, whoever listens: "W 17.25 kg", and every 40th time "W fault 40".
 type scale struct {
 	master, slave *os.File
+	stop          func()
 	mu            sync.Mutex
 	n             int
 }
@@ -150,7 +160,7 @@ func newScale(t *testing.T, every time.Duration) *scale {
 	if s.master, s.slave, err = pty.Open(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.master.Close(); s.slave.Close() })
+	t.Cleanup(s.unplug)
 	tty := int(s.slave.Fd())
 	mode, err := unix.IoctlGetTermios(tty, unix.TCGETS)
 	if err != nil {
@@ -178,8 +188,17 @@ func newScale(t *testing.T, every time.Duration) *scale {
 			_, _ = unix.Write(fd, []byte(s.line())) // a scale never waits for its listener: what does not fit is lost
 		}
 	})
-	t.Cleanup(func() { cancel(); printing.Wait() })
+	s.stop = func() { cancel(); printing.Wait() }
 	return s
+}
+
+// unplug takes the scale off the line: its port vanishes.
+func (s *scale) unplug() {
+	if s.stop != nil {
+		s.stop()
+	}
+	s.master.Close()
+	s.slave.Close()
 }
 
 func (s *scale) line() string {

@@ -17,7 +17,13 @@ type sink struct {
 	received atomic.Int64
 	bytes    atomic.Int64
 	topics   sync.Map // of the first event of each
+
+	cuts   atomic.Int64 // so many connections are still to be spoilt, after a few events each
+	logins atomic.Int64
 }
+
+// cutAfter is how many events a connection takes before it is spoilt.
+const cutAfter = 3
 
 // arrived says whether an event "type/id/event" has come.
 func (s *sink) arrived(event string) bool {
@@ -52,6 +58,7 @@ func (s *sink) serve(c net.Conn) {
 	defer c.Close()
 	r, w := bufio.NewReaderSize(c, 64<<10), bufio.NewWriterSize(c, 64<<10)
 	var body []byte
+	events, spoilt := 0, false
 	known := map[string]bool{} // a look that costs nothing, for the benchmarks
 	for {
 		if r.Buffered() == 0 && w.Flush() != nil {
@@ -74,6 +81,7 @@ func (s *sink) serve(c net.Conn) {
 		}
 		switch head >> 4 {
 		case 1:
+			s.logins.Add(1)
 			w.Write([]byte{0x20, 2, 0, 0})
 		case 3:
 			topic := 2 + int(binary.BigEndian.Uint16(body))
@@ -83,6 +91,10 @@ func (s *sink) serve(c net.Conn) {
 			if !known[string(body[2:topic])] {
 				known[string(body[2:topic])] = true
 				s.topics.Store(string(body[2:topic]), true)
+			}
+			if events++; events >= cutAfter && !spoilt && s.cuts.Add(-1) >= 0 {
+				spoilt = true
+				w.Write([]byte{0xf0, 0}) // as from a broken box between: no client goes on after that, and none takes it for its rival
 			}
 			s.received.Add(1)
 			s.bytes.Add(int64(len(body)))
