@@ -188,11 +188,12 @@ func (p *Platform) published(ctx context.Context, c *conn, pk *packets.Packet) e
 		}
 	}
 	var record uint64
+	var behind *session
 	t, err := p.mayPublish(&c.rights, pk.TopicName, len(pk.Payload))
 	switch {
 	case again:
 	case err == nil:
-		record, err = p.take(c, t, pk.Payload, qos, pk.PacketID)
+		record, behind, err = p.take(c, t, pk.Payload, qos, pk.PacketID)
 	case c.rights.ID.Class == wiotp.Gateway && !isTooLarge(err):
 		p.notice(c, "publish", pk.TopicName, err)
 		err = nil
@@ -206,6 +207,7 @@ func (p *Platform) published(ctx context.Context, c *conn, pk *packets.Packet) e
 	case 2:
 		p.acker.promise(c, record, answer(pubrecPacket, pk.PacketID))
 	}
+	p.hub.yield(c, behind)
 	if p.throttle > 0 {
 		return c.pause(c.spent.spend(wiotp.Units(len(pk.Payload)), p.throttle, time.Now()))
 	}
@@ -220,18 +222,19 @@ func (h *hub) knows(c *conn, pid uint16) bool {
 	return ok
 }
 
-// take passes on what a client has published and returns the record to be waited for.
-func (p *Platform) take(c *conn, t wiotp.Topic, payload []byte, qos byte, pid uint16) (record uint64, err error) {
+// take passes on what a client has published and returns the record to be waited for, and
+// a subscriber that is filling.
+func (p *Platform) take(c *conn, t wiotp.Topic, payload []byte, qos byte, pid uint16) (record uint64, behind *session, err error) {
 	h := p.hub
 	h.lock()
 	defer h.unlock()
 	s := c.session
 	if s.conn != c {
-		return 0, net.ErrClosed
+		return 0, nil, net.ErrClosed
 	}
 	if qos == 2 {
 		if len(s.received) >= wiotp.MaxInflight {
-			return 0, &wiotp.Refusal{Rule: "inflight", Code: wiotp.BadData,
+			return 0, nil, &wiotp.Refusal{Rule: "inflight", Code: wiotp.BadData,
 				Why: fmt.Sprintf("more than %d messages of QoS 2 that were not released", wiotp.MaxInflight)}
 		}
 		s.received[pid] = struct{}{}
@@ -241,7 +244,7 @@ func (p *Platform) take(c *conn, t wiotp.Topic, payload []byte, qos byte, pid ui
 		record = h.write(kindReceived, pidRecord(s.num, pid))
 	}
 	p.count(t)
-	return record, nil
+	return record, h.behind, nil
 }
 
 func newMessage(t wiotp.Topic, payload []byte, qos byte) *message {

@@ -49,6 +49,7 @@ type conn struct {
 	hungry  bool // somebody was told that there is no room
 	owed    int  // answers that wait for the disk
 	ended   bool
+	gone    chan struct{}  // closed with ended
 	cause   *wiotp.Refusal // why we ended it; nil if the peer did, or the platform stops
 	writing bool           // write runs
 	written chan struct{}  // closed when write has ended
@@ -77,7 +78,7 @@ func newConn(nc net.Conn) *conn {
 	if err != nil {
 		host = nc.RemoteAddr().String()
 	}
-	c := &conn{Conn: nc, r: bufio.NewReaderSize(nc, readAhead), host: host, written: make(chan struct{})}
+	c := &conn{Conn: nc, r: bufio.NewReaderSize(nc, readAhead), host: host, written: make(chan struct{}), gone: make(chan struct{})}
 	_, c.secure = nc.(*tls.Conn)
 	if a, ok := nc.LocalAddr().(*net.TCPAddr); ok {
 		c.port = a.Port
@@ -291,6 +292,7 @@ func (c *conn) endLocked(cause *wiotp.Refusal) {
 		return
 	}
 	c.ended, c.cause = true, cause
+	close(c.gone)
 	c.wake.Broadcast()
 	// Errors mean that the socket is gone, which is where this leads to.
 	_ = c.Conn.SetReadDeadline(time.Unix(1, 0))

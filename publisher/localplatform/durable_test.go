@@ -3,6 +3,7 @@ package localplatform_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -362,5 +363,54 @@ func TestSubscribersOfOneGroupNeverHoldUpThePublisher(t *testing.T) {
 	}
 	if slices.Contains(payloads(reader.take()), "x") {
 		t.Error("got a piece of an event")
+	}
+}
+
+// A durable subscriber that reads more slowly than is published loses nothing: the publisher is held back.
+func TestDurableSubscriberThatReadsLosesNothing(t *testing.T) {
+	s := start(t, func(cfg *localplatform.Config) { cfg.Buffer = 200 })
+	sub := enter(t, s, kept(s, "a:legacy:sub"))
+	sub.subscribed(1, allEvents)
+	pub := login(t, s, "pub")
+	n := proof(2000, 20_000, 20_000)
+	big := bytes.Repeat([]byte("x"), 2000) // the socket is soon full
+	go func() {
+		for range n {
+			b := append(append(str(nil, kilnTopic), 0, 1), big...)
+			if _, err := pub.Write(packet(0x32, b)); err != nil {
+				return
+			}
+		}
+	}()
+	go io.Copy(io.Discard, pub.r)
+	if got := len(sub.until(n)); got != n || s.Stats().Dropped != 0 {
+		t.Errorf("got %d of %d, %d dropped, want all", got, n, s.Stats().Dropped)
+	}
+}
+
+// One that takes nothing costs its publishers a moment, and then its oldest messages.
+func TestStuckDurableSubscriberHoldsUpNobodyForLong(t *testing.T) {
+	t.Parallel() // it waits
+	s := start(t, func(cfg *localplatform.Config) { cfg.Buffer = 100 })
+	stuck := enter(t, s, kept(s, "a:legacy:stuck"))
+	stuck.subscribed(0, allEvents)
+	reader := listen(t, s, "reader", 1)
+	pub := login(t, s, "pub")
+	big := string(bytes.Repeat([]byte("x"), 100_000))
+	began := time.Now()
+	const n = 400
+	for range n {
+		pub.publish(kilnTopic, []byte(big), 1, 1, false)
+		pub.want(puback(1)...)
+		reader.send(puback(reader.event().id))
+	}
+	if got := time.Since(began); got > patience {
+		t.Errorf("got %d events in %v, want one short wait", n, got)
+	}
+	if got := s.Stats().Dropped; got == 0 {
+		t.Error("got none dropped, want the oldest of the stuck one")
+	}
+	if got := s.log.find("rule=buffer"); len(got) != 1 || got[0]["id"] != "a:legacy:stuck" {
+		t.Errorf("got %v, want one line about the stuck one", got)
 	}
 }

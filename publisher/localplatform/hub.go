@@ -34,6 +34,7 @@ type hub struct {
 	replayed map[held]*delivery // while the journal is read
 	losses   map[who]int
 	hits     []*session // of route
+	behind   *session   // of route: one of those it reached that is filling
 	shared   []*group
 }
 
@@ -87,6 +88,7 @@ func (h *hub) publish(w *world, m *message) uint64 {
 // route is publish under the lock.
 func (h *hub) route(w *world, m *message) (record uint64) {
 	h.round++
+	h.behind = nil
 	hits, shared := h.hits[:0], h.shared[:0]
 	w.index.match(m.topic, func(sub *subscription) {
 		s := sub.s
@@ -142,6 +144,9 @@ func (h *hub) give(s *session, d *delivery) {
 		h.dropOldest(s, s.pending.peek())
 	}
 	h.pump(s)
+	if h.filling(s) {
+		h.behind = s
+	}
 }
 
 // dropOldest gives up a delivery that waits, as the platform does when a buffer is full, and counts it.
@@ -204,6 +209,7 @@ func (h *hub) pump(s *session) {
 		q.pop()
 		if q == &s.pending {
 			h.unqueue(s, d)
+			h.caughtUp(s)
 		}
 		if d.qos > 0 {
 			if d.pid == 0 {

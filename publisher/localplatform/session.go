@@ -27,6 +27,10 @@ type session struct {
 	released map[uint16]struct{} // QoS 2 to the client: PUBREL is due or sent
 	received map[uint16]struct{} // QoS 2 from the client: passed on, PUBREL has not come
 
+	room    chan struct{} // closed once it has caught up; nil while nobody waits
+	slow    time.Time     // not waited for until then
+	strikes int           // waits that were long
+
 	round uint64 // the last route that hit it
 	hit   *subscription
 }
@@ -158,6 +162,10 @@ func (h *hub) detach(c *conn, cause *wiotp.Refusal) {
 func (h *hub) leave(s *session, cause *wiotp.Refusal) {
 	c := s.conn
 	s.conn, s.since = nil, time.Now()
+	if s.room != nil { // nobody waits for a client that has gone
+		close(s.room)
+		s.room = nil
+	}
 	h.live--
 	if c.will != nil && cause.Code != wiotp.ClosedByClient {
 		c.will.at = s.since

@@ -31,21 +31,74 @@ func (c *conn) pause(d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
-	over := false
-	timer := time.AfterFunc(d, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		over = true
-		c.wake.Broadcast()
-	})
+	timer := time.NewTimer(d)
 	defer timer.Stop()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for !over && !c.ended {
-		c.wake.Wait()
-	}
-	if c.ended {
+	select {
+	case <-timer.C:
+		return nil
+	case <-c.gone:
 		return net.ErrClosed
 	}
-	return nil
+}
+
+const (
+	// stuckAfter is how long a message waits for a subscriber with a durable subscription whose buffer is filling,
+	// before the oldest give way: one that takes nothing for so long is stuck.
+	stuckAfter = time.Second
+	// slowWait is a wait that a subscriber of 50 messages a second does not cause, more than twice what the hosted
+	// platform lets an application send; slowTimes of them make a subscriber slow.
+	slowWait  = 20 * time.Millisecond
+	slowTimes = 10
+	// slowFor is how long one that is stuck or slow is not waited for: it costs the others a tenth of their time at most.
+	slowFor = 10 * time.Second
+)
+
+// filling says whether s should be waited for: it is durable, connected and behind by half its buffer.
+func (h *hub) filling(s *session) bool {
+	return s.durable() && s.conn != nil && s.pending.live > h.buffer/2 && time.Now().After(s.slow)
+}
+
+// yield lets a subscriber that is filling catch up, before the publisher c goes on. One that does not, in time, is not
+// waited for again soon: it must not hold up the others for long.
+func (h *hub) yield(c *conn, s *session) {
+	if s == nil {
+		return
+	}
+	h.lock()
+	if s.room == nil {
+		s.room = make(chan struct{})
+	}
+	room, wait := s.room, h.filling(s)
+	h.unlock()
+	if !wait {
+		return
+	}
+	began := time.Now()
+	timer := time.NewTimer(stuckAfter)
+	defer timer.Stop()
+	stuck := false
+	select {
+	case <-room:
+	case <-c.gone:
+	case <-timer.C:
+		stuck = true
+	}
+	h.lock()
+	defer h.unlock()
+	if time.Since(began) > slowWait {
+		s.strikes++
+	} else if s.strikes > 0 {
+		s.strikes--
+	}
+	if stuck || s.strikes >= slowTimes {
+		s.strikes, s.slow = 0, time.Now().Add(slowFor)
+	}
+}
+
+// caughtUp releases who waits for s.
+func (h *hub) caughtUp(s *session) {
+	if s.room != nil && s.pending.live <= h.buffer/2 {
+		close(s.room)
+		s.room = nil
+	}
 }
