@@ -43,10 +43,14 @@ func leftOut(t *testing.T, why string) {
 }
 
 // unmountAtTheEnd starts a shell that takes away what is mounted as soon as this process has ended, however it did: a
-// killed test must not leave loop devices behind.
+// killed test must not leave loop devices behind, nor a program of ours that works on one.
 func (v *volumes) unmountAtTheEnd() {
 	const script = `read end
-cut -d' ' -f2 /proc/mounts | grep "^$0/" | sort -r | while read m; do umount "$m" || umount -l "$m"; done`
+cut -d' ' -f2 /proc/mounts | grep "^$0/" | sort -r | while read m; do
+	umount "$m" 2>/dev/null && continue
+	for p in /proc/[0-9]*; do tr '\0' '\n' <$p/cmdline 2>/dev/null | grep -q "^$m/" && kill -9 ${p#/proc/}; done
+	umount -l "$m"
+done`
 	sh := exec.Command("sh", "-c", script, v.dir)
 	sh.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the test
 	in, err := sh.StdinPipe()
