@@ -106,7 +106,9 @@ func (l *rowLog) write() (stop func()) {
 			}
 		}
 	})
-	return func() { close(end); writing.Wait() }
+	stop = sync.OnceFunc(func() { close(end); writing.Wait() })
+	l.t.Cleanup(stop)
+	return stop
 }
 
 // remove deletes the files that have no row after last.
