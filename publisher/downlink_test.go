@@ -192,6 +192,23 @@ func TestACommandIsOnDiskBeforeItIsWritten(t *testing.T) {
 	}
 }
 
+// A command that is not on disk must not be written: it would not be known after a crash.
+func TestACommandThatCannotBeStoredIsNotWritten(t *testing.T) {
+	p := &pen{write: written}
+	c := newCommanded(t, t.TempDir(), p)
+	if err := c.q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.give("go", `{"n":5,"id":"x"}`)
+	c.stop()
+	if got := p.written(); len(got) != 0 {
+		t.Errorf("written %v, want nothing", got)
+	}
+	if a := c.audit(); !strings.Contains(a, `code="CMD014"`) {
+		t.Errorf("audit:\n%s", a)
+	}
+}
+
 func TestAnUnknownOutcomeIsReportedAndNotRepeated(t *testing.T) {
 	p := &pen{write: func(context.Context, adapters.Order) adapters.Answer {
 		return adapters.Answer{Outcome: adapters.Unknown, Code: adapters.CodeNoAnswer, Why: "it did not answer", At: time.Now()}
