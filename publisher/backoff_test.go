@@ -3,6 +3,7 @@ package publisher
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,16 +16,14 @@ func TestBackOffGrowsWithJitterAndOnlyAnAcknowledgementResetsIt(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const refusals = 10
 				b := newBroker()
-				var at []time.Time // of the logins
 				b.onLogin = func(p *peer) byte {
-					at = append(at, time.Now())
-					if n := len(at); n <= refusals || n == refusals+4 {
+					if n := p.n; n <= refusals || n == refusals+4 {
 						return code
 					}
 					return 0
 				}
 				b.onPublish = func(p *peer, m got) {
-					switch len(at) {
+					switch p.n {
 					case refusals + 1, refusals + 2: // let in, and never an acknowledgement
 					case refusals + 3:
 						p.ack(m)
@@ -40,6 +39,7 @@ func TestBackOffGrowsWithJitterAndOnlyAnAcknowledgementResetsIt(t *testing.T) {
 				time.Sleep(time.Hour)
 				stop()
 				b.peers.Wait()
+				at := b.loginTimes()
 				// What passes between two logins beside the back-off.
 				silent := realTiming.due
 				var want, extra []time.Duration
@@ -73,21 +73,17 @@ func TestBackOffGrowsWithJitterAndOnlyAnAcknowledgementResetsIt(t *testing.T) {
 }
 
 // rival is another client with our id, which comes back a moment after it was thrown out.
-func rivalry(b *broker, comesBack time.Duration) (leave func()) {
-	gone := false
-	var timer *time.Timer
+func rivalry(b *broker, comesBack time.Duration) (is func(there bool)) {
+	var gone atomic.Bool
 	b.onLogin = func(p *peer) byte {
-		if !gone {
-			timer = time.AfterFunc(comesBack, b.hangUp)
-		}
+		time.AfterFunc(comesBack, func() {
+			if !gone.Load() {
+				b.hangUp()
+			}
+		})
 		return 0
 	}
-	return func() {
-		gone = true
-		if timer != nil {
-			timer.Stop()
-		}
-	}
+	return func(there bool) { gone.Store(!there) }
 }
 
 func TestRivalIsSaidOnceAndNotFought(t *testing.T) {
@@ -95,15 +91,13 @@ func TestRivalIsSaidOnceAndNotFought(t *testing.T) {
 		t.Run(comesBack.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker()
-				leave := rivalry(b, comesBack)
-				var at []time.Time
-				script := b.onLogin
-				b.onLogin = func(p *peer) byte { at = append(at, time.Now()); return script(p) }
+				rival := rivalry(b, comesBack)
 				r := newRig(t, Config{Backoff: Backoff{Jitter: 0.2}})
 				r.dial = b.pipe
 				r.put(t, events("press-7", 20)...)
 				stop := r.start(t)
 				time.Sleep(28 * time.Minute)
+				at := b.loginTimes()
 				var holds []time.Duration
 				for i := range at[1:] {
 					holds = append(holds, at[i+1].Sub(at[i])-comesBack)
@@ -127,14 +121,14 @@ func TestRivalIsSaidOnceAndNotFought(t *testing.T) {
 				}
 
 				// It leaves. The next rival is said again.
-				leave()
+				rival(false)
 				time.Sleep(20 * time.Minute)
 				r.put(t, events("press-8", 5)...)
 				time.Sleep(time.Second)
 				if s := r.state(); !s.Connected || s.Code != "" || s.Acked != 25 {
 					t.Errorf("got %+v, want a connection and nothing to complain of after the rival has left", s)
 				}
-				rivalry(b, time.Second)
+				rival(true)
 				b.hangUp()
 				time.Sleep(10 * time.Minute)
 				if n := strings.Count(r.log.String(), codeRival); n != 2 {

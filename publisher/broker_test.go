@@ -33,6 +33,7 @@ type broker struct {
 	all     []got
 	open    []*peer
 	logins  int
+	at      []time.Time // of the logins
 	changed chan struct{}
 }
 
@@ -166,6 +167,7 @@ func (p *peer) login(body []byte) bool {
 	}
 	p.mu.Lock()
 	p.logins++
+	p.at = append(p.at, time.Now())
 	p.n = p.logins
 	for _, o := range p.open {
 		if p.takeOver && o.clientID == p.clientID {
@@ -255,6 +257,13 @@ func (b *broker) forgetGot() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.all = nil
+}
+
+// loginTimes are when the logins came.
+func (b *broker) loginTimes() []time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.at)
 }
 
 func (b *broker) loggedIn() int {

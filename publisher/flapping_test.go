@@ -19,10 +19,14 @@ func TestFlappingLinkMakesNoDeadLetter(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			roundTrip := time.Duration(1+random.IntN(150)) * time.Millisecond
 			stands := time.Duration(1+random.IntN(10)) * time.Second // a connection, on average
+			lives := make([]time.Duration, 20)
+			for i := range lives {
+				lives[i] = time.Duration(random.ExpFloat64() * float64(stands))
+			}
 			b := newBroker()
 			b.onLogin = func(p *peer) byte {
-				if p.n <= 20 {
-					time.AfterFunc(time.Duration(random.ExpFloat64()*float64(stands)), func() { _ = p.Close() })
+				if p.n <= len(lives) {
+					time.AfterFunc(lives[p.n-1], func() { _ = p.Close() })
 				}
 				return 0
 			}
