@@ -414,3 +414,36 @@ func TestStuckDurableSubscriberHoldsUpNobodyForLong(t *testing.T) {
 		t.Errorf("got %v, want one line about the stuck one", got)
 	}
 }
+
+func TestAcknowledgedOnlyOnceItIsOnDisk(t *testing.T) {
+	s := startFull(t, stored(t.TempDir()))
+	sub, member := enter(t, s, kept(s, "a:legacy:sub")), enter(t, s, kept(s, "A:legacy:app:1"))
+	sub.subscribed(1, "iot-2/type/kiln/id/K-1/evt/+/fmt/+")
+	member.subscribed(1, "iot-2/type/edge/id/+/evt/+/fmt/+")
+	pub := login(t, s, "pub")
+	release := s.HoldDisk()
+	pub.publish("iot-2/type/kiln/id/K-2/evt/t/fmt/json", nil, 1, 1, false) // nobody durable gets it
+	pub.want(puback(1)...)
+	pub.publish(kilnTopic, nil, 1, 2, false)
+	pub.publish(kilnTopic, nil, 2, 3, false)
+	pub.publish("iot-2/type/edge/id/G-1/evt/t/fmt/json", nil, 1, 4, false)
+	pub.publish("iot-2/type/kiln/id/K-2/evt/t/fmt/json", nil, 1, 5, false) // answers keep their order
+	late := enter(t, s, kept(s, "a:legacy:late"))
+	late.subscribe(1, 1, allEvents)
+	pub.ping()
+	late.ping()
+	release()
+	pub.want(puback(2)...)
+	pub.want(0x50, 2, 0, 3)
+	pub.want(puback(4)...)
+	pub.want(puback(5)...)
+	late.want(0x90, 3, 0, 1, 1)
+
+	late.leave(s, "a:legacy:late")
+	enter(t, s, own(s, "a:legacy:late")).leave(s, "a:legacy:late") // forgotten
+	release = s.HoldDisk()
+	pub.publish("iot-2/type/edge/id/G-1/evt/t/fmt/json", nil, 1, 6, false) // a group's alone
+	pub.ping()
+	release()
+	pub.want(puback(6)...)
+}

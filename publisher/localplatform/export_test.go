@@ -61,3 +61,9 @@ func (p *Platform) Keepalive(id string) time.Duration {
 
 // Compact rewrites the journal now.
 func (p *Platform) Compact() error { return p.journal.compact(p.snapshot) }
+
+// HoldDisk makes the disk stand still until release is called.
+func (p *Platform) HoldDisk() (release func()) {
+	p.journal.fileMu.Lock()
+	return p.journal.fileMu.Unlock
+}

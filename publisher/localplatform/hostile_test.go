@@ -16,7 +16,7 @@ import (
 	"legacybridge/publisher/wiotp"
 )
 
-func TestSilentConnectionIsClosed(t *testing.T) {
+func TestP51SilentConnectionIsClosed(t *testing.T) {
 	s := start(t, nil)
 	s.SetLoginWait(100 * time.Millisecond)
 	c := dial(t, s)
@@ -30,7 +30,7 @@ func TestSilentConnectionIsClosed(t *testing.T) {
 	s.log.wait(t, "msg=connections without a login", "code=164", "n=1")
 }
 
-func TestLoginDrippedByteByByteIsClosed(t *testing.T) {
+func TestP51LoginDrippedByteByByteIsClosed(t *testing.T) {
 	s := start(t, nil)
 	s.SetLoginWait(300 * time.Millisecond)
 	c := dial(t, s)
@@ -58,7 +58,7 @@ func TestLoginDrippedByteByByteIsClosed(t *testing.T) {
 	}
 }
 
-func Test500SilentConnectionsHoldUpNobody(t *testing.T) {
+func TestP51FiveHundredSilentConnectionsHoldUpNobody(t *testing.T) {
 	s := start(t, nil)
 	s.SetLoginWait(time.Hour) // nobody goes for that reason
 	var silent []*raw
@@ -84,7 +84,7 @@ func Test500SilentConnectionsHoldUpNobody(t *testing.T) {
 	}
 }
 
-func TestOversizedLoginIsRefusedBeforeItsBody(t *testing.T) {
+func TestP51OversizedLoginIsRefusedBeforeItsBody(t *testing.T) {
 	s := start(t, nil)
 	c := dial(t, s)
 	c.send([]byte{0x10, 0x80, 0x80, 0x09}) // 147456 bytes announced, none sent
@@ -185,7 +185,7 @@ func TestRefusedConnectionEndsWithoutReset(t *testing.T) {
 	}
 }
 
-func Test2000EventsInFlightAndNoMore(t *testing.T) {
+func TestP21TwoThousandUnreleasedAndNoMore(t *testing.T) {
 	s := start(t, nil)
 	pub := login(t, s, "pub")
 	event := func(id uint16) []byte {
@@ -291,7 +291,7 @@ func TestSubscriberThatNeverAcknowledgesIsBounded(t *testing.T) {
 	}
 }
 
-func TestTooManyConnectionsAreAnsweredWith3(t *testing.T) {
+func TestP51TooManyConnectionsAreAnsweredWith3(t *testing.T) {
 	s := start(t, nil)
 	key, token := s.Key()
 	for i := range localplatform.MaxSessions {
