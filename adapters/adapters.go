@@ -2,6 +2,8 @@
 //
 // A source reads one link (a port, a bus, a host, a file set) and hands its batches to a Sink. The sink's nil error is
 // the only acknowledgement there is: it means that the batch is on disk. A source has no other way to save its position.
+//
+// The other way, commands go to the same owner of a link: a source that can write is a Writer.
 package adapters
 
 import (

@@ -10,8 +10,8 @@ import (
 
 // A Summary is what check says of a configuration that is fine.
 type Summary struct {
-	Files, Links, Devices, Events int
-	Payloads                      []Payload // one for each event, in the order of the files
+	Files, Links, Devices, Events, Commands int
+	Payloads                                []Payload // one for each event, in the order of the files
 }
 
 // A Payload is about how long the payload of an event will be, as far as the configuration tells.
@@ -28,6 +28,7 @@ func (c *Config) Summary() Summary {
 		for j := range c.Links[i].Mapping.Devices {
 			s.Devices++
 			d := &c.Links[i].Mapping.Devices[j]
+			s.Commands += len(d.Commands)
 			texts := c.Links[i].textLengths(j)
 			for _, e := range d.Events {
 				s.Events++

@@ -21,6 +21,22 @@
 //	MAP017  the record fits no rule: its device, its event, or its number of values
 //	MAP018  its time cannot be written
 //
+// Commands (Commander) are held against rules of the same kind: arguments, their limits, the range of what is written, and
+// an interlock over the points. Refusals:
+//
+//	CMD001  writes are off
+//	CMD002  not listed
+//	CMD003  the payload is not one object of single values
+//	CMD004  retained
+//	CMD005  sent again, without an id
+//	CMD006  its id was accepted within 24 h
+//	CMD007  its ts is more than a minute from now
+//	CMD008  the clock is not set
+//	CMD009  an argument is missing, too many, or outside
+//	CMD010  sooner than min_interval
+//	CMD011  the interlock is not met, or not known
+//	CMD012  what would be written does not fit
+//
 // Rule errors:
 //
 //	MAP001  a number of the rules is none, or min is above max

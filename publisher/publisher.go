@@ -6,6 +6,8 @@
 // first deliveries of a device in their order. Events with a batch are in order among themselves; others overtake them.
 // An event with QoS 0 counts as delivered when the connection has taken it.
 //
+// Commands for our devices come in a session of their own (Downlink), and go the reverse way: at most once.
+//
 // Run is one goroutine; paho and the wire have theirs for each connection, which have ended when Run returns.
 package publisher
 

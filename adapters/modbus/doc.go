@@ -20,6 +20,10 @@
 //     while it answers others is treated alike. "Gateway" exceptions (0x0A, 0x0B) are silence of the unit behind it.
 //   - Exceptions never close the connection and never are a value. Busy (6) repeats the poll after 100, 200 and
 //     400 ms if the next one is not due by then; all others wait for the next poll.
+//   - Writes (FC 5, 6, 15, 16) go out between two polls, each at most once: what is not confirmed is unknown and never
+//     repeated, nor is a write sent anew over a new connection. A reply repeats its request, and the reply to one of a single
+//     register or coil is equal to it: so no write goes out on a line of which it is not known, from a read, whether it
+//     gives an echo.
 //   - Devices are asked oldest due first. A poll that is not reached before the next is due is left out, not made up.
 //
 // Run returns only when the port or host cannot be opened, or a tty has gone. A host that hangs up between polls

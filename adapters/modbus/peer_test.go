@@ -21,7 +21,9 @@ import (
 func TestLibmodbusOverTCP(t *testing.T) {
 	t.Parallel()
 	addr := start(t, "127.0.0.1:", compile(t), "tcp")
-	talkToLibmodbus(t, modbus.Config{Link: "plc", Framing: modbus.TCP, Port: port.Config{TCP: addr}, Timeout: time.Second})
+	cfg := modbus.Config{Link: "plc", Framing: modbus.TCP, Port: port.Config{TCP: addr}, Timeout: time.Second}
+	talkToLibmodbus(t, cfg)
+	writeToLibmodbus(t, cfg)
 }
 
 func TestLibmodbusOverRTU(t *testing.T) {
@@ -41,7 +43,9 @@ func TestLibmodbusOverRTU(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	talkToLibmodbus(t, modbus.Config{Link: "bus-1", Framing: modbus.RTU, Port: port.Config{TTY: ours, Mode: mode}, Timeout: 500 * time.Millisecond})
+	cfg := modbus.Config{Link: "bus-1", Framing: modbus.RTU, Port: port.Config{TTY: ours, Mode: mode}, Timeout: 500 * time.Millisecond}
+	talkToLibmodbus(t, cfg)
+	writeToLibmodbus(t, cfg)
 }
 
 func talkToLibmodbus(t *testing.T, cfg modbus.Config) {

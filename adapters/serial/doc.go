@@ -10,6 +10,9 @@
 // the line has been silent for one more timeout; an answer later than that cannot be told from the next one. A silent
 // device that shares its line with others is asked less and less often.
 //
+// Commands go out between two questions, each at most once. With an Expect the next frame is the answer (not one of a device
+// that talks by itself, nor the echo of what was sent); none in time means that it is not known what became of it.
+//
 // Dead letters: FRM003 frame too short for its points, FRM004 no line matches, FRM005 a line with a pause of ten seconds
 // inside, FRM006 a damaged character in a value. Once hardly anything can be read (state garbled) only a sample of
 // undecodable frames is kept, the rest is counted.

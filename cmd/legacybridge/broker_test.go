@@ -16,7 +16,7 @@ import (
 )
 
 // need finds a program that no one here wrote. CI has them all; elsewhere a missing one is said.
-func need(t *testing.T, program string) string {
+func need(t testing.TB, program string) string {
 	t.Helper()
 	for _, dir := range []string{"", "/usr/sbin/", "/usr/bin/"} {
 		if path, err := exec.LookPath(dir + program); err == nil {
@@ -32,14 +32,14 @@ func need(t *testing.T, program string) string {
 
 // A mosquitto is the independent broker on a port of its own.
 type mosquitto struct {
-	t    *testing.T
+	t    testing.TB
 	addr string
 	conf string
 	cmd  *exec.Cmd
 }
 
 // startMosquitto runs a broker that keeps every message for a slow subscriber: its defaults drop, and that would look like us.
-func startMosquitto(t *testing.T, extra ...string) *mosquitto {
+func startMosquitto(t testing.TB, extra ...string) *mosquitto {
 	t.Helper()
 	need(t, "mosquitto")
 	m := &mosquitto{t: t, addr: freeAddr(t), conf: filepath.Join(t.TempDir(), "mosquitto.conf")}
@@ -83,7 +83,7 @@ func (m *mosquitto) kill() {
 }
 
 // freeAddr is a loopback address that nobody listened on a moment ago.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	addr, err := listenable()
 	if err != nil {
@@ -101,7 +101,7 @@ func listenable() (string, error) {
 	return l.Addr().String(), nil
 }
 
-func waitDial(t *testing.T, addr string) {
+func waitDial(t testing.TB, addr string) {
 	t.Helper()
 	waitFor(t, 10*time.Second, "a listener on "+addr, func() bool {
 		c, err := net.DialTimeout("tcp", addr, time.Second)
@@ -113,7 +113,7 @@ func waitDial(t *testing.T, addr string) {
 }
 
 // waitFor polls a condition that has no event of its own: another process's doing.
-func waitFor(t *testing.T, limit time.Duration, what string, ok func() bool) {
+func waitFor(t testing.TB, limit time.Duration, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
@@ -216,18 +216,18 @@ func (s *subscriber) distinct() int {
 
 // A bridge is the real program, running.
 type bridge struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	stderr *syncBuffer
 }
 
 // startBridge runs `legacybridge run` on a configuration file.
-func startBridge(t *testing.T, config, state string, args ...string) *bridge {
+func startBridge(t testing.TB, config, state string, args ...string) *bridge {
 	t.Helper()
 	return startBridgeIn(t, nil, config, state, args...)
 }
 
-func startBridgeIn(t *testing.T, env []string, config, state string, args ...string) *bridge {
+func startBridgeIn(t testing.TB, env []string, config, state string, args ...string) *bridge {
 	t.Helper()
 	b := &bridge{t: t, stderr: &syncBuffer{}}
 	b.cmd = exec.Command(program, append([]string{"run", "-c", config, "--state", state}, args...)...)

@@ -56,7 +56,11 @@ func check(cmd *cobra.Command, g *globals, format string, deny bool) error {
 func summary(cmd *cobra.Command, g *globals, cfg *config.Config) {
 	out := cmd.OutOrStdout()
 	sum := cfg.Summary()
-	fmt.Fprintf(out, "✓ read %-28s %s, %s, %s\n", plural(sum.Files, "file"), plural(sum.Links, "link"), plural(sum.Devices, "device"), plural(sum.Events, "event"))
+	commands := ""
+	if sum.Commands > 0 {
+		commands = ", " + plural(sum.Commands, "command")
+	}
+	fmt.Fprintf(out, "✓ read %-28s %s, %s, %s%s\n", plural(sum.Files, "file"), plural(sum.Links, "link"), plural(sum.Devices, "device"), plural(sum.Events, "event"), commands)
 	if len(sum.Payloads) > 0 {
 		largest := slices.MaxFunc(sum.Payloads, func(a, b config.Payload) int { return a.Bytes*a.Batch - b.Bytes*b.Batch })
 		fmt.Fprintf(out, "✓ payload estimates                 largest: %s/%s, about %d bytes of %d\n", largest.Device, largest.Event,

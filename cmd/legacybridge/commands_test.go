@@ -96,7 +96,7 @@ func (s *subscriber) order(t testing.TB, command, payload string, retained bool)
 	}
 }
 
-func listening(t *testing.T, b *bridge) {
+func listening(t testing.TB, b *bridge) {
 	t.Helper()
 	waitFor(t, 20*time.Second, "the session for commands", func() bool { return strings.Contains(b.stderr.String(), "waiting for commands") })
 }
