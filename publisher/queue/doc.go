@@ -89,5 +89,6 @@
 // Config.MaxBytes is what the segments take on the disk. A link that stops reading waits at seven eighths of it if other
 // links drop, so that what those give up is theirs. Drop-oldest gives up events of links that want it so, and no others:
 // a segment's at a time, and what must stay there is written anew. On a full disk no event is stored until the reserve can
-// be taken back, which is tried every second.
+// be taken back, which is tried every second; drop-oldest gives up what is needed for that, once a second at most where the
+// disk does not show it at once. If dead letters have a disk of their own that is full, only what brings some waits.
 package queue
