@@ -82,6 +82,7 @@ func TestSiteWideTables(t *testing.T) {
 		Listen: "127.0.0.1:2883", Org: "abc123", Store: filepath.Join(dir, "local-store"), MaxPayload: 100000,
 		Users:        map[string]localplatform.User{"a-abc123-a84ps90Ajs": {Token: "token-of-the-tests"}},
 		Unregistered: localplatform.AcceptUnregistered,
+		Quickstart:   true,
 		Devices: []localplatform.Device{{Type: "press", ID: "PRESS-7"}, {Type: "pump", ID: "pump"}, {Type: "scale", ID: "scale"},
 			{Type: "reader", ID: "reader"}, {Type: "qc", ID: "LAB-1"}, {Type: "qc", ID: "LAB-2"}, {Type: "qc-all", ID: "all"}},
 	})

@@ -80,12 +80,12 @@ var localKeys = []key{
 		{name: "devices", kind: later, soon: true},
 	}},
 	{name: "rules", kind: tableOf, sub: []key{
-		{name: "scalable_clean_session", kind: later, soon: true},
-		{name: "quickstart_wildcards", kind: later, soon: true},
+		{name: "scalable_clean_session", kind: word, words: []string{"document", "server", "any"}, what: "a rule for the clean session of A:ORG:APP"},
+		{name: "quickstart_wildcards", kind: word, words: []string{"document", "server"}, what: "a rule for + on Quickstart"},
 		{name: "unregistered", kind: word, words: []string{"reject", "accept"}, what: "a rule for unregistered devices"},
-		{name: "quickstart", kind: later, soon: true},
-		{name: "buffer", kind: later, soon: true},
-		{name: "throttle", kind: later, soon: true},
+		{name: "quickstart", kind: yesNo},
+		{name: "buffer", kind: whole, lo: 1, hi: 1_000_000},
+		{name: "throttle", kind: whole, lo: 0, hi: 1_000_000},
 	}},
 }
 

@@ -40,7 +40,7 @@ func TestDefaultsOfAnEmptyConfiguration(t *testing.T) {
 		ClientID: "a:legacy:x", KeepAlive: 30 * time.Second, Window: 100, MaxPayload: wiotp.MaxPayload, Topic: publisher.DefaultTopic,
 		Backoff: publisher.Backoff{First: time.Second, Max: 2 * time.Minute, Jitter: 0.2},
 	})
-	equal(t, "local", cfg.LocalCfg, localplatform.Config{Listen: "127.0.0.1:1883", Org: "legacy", Store: "/state/local", MaxPayload: wiotp.MaxPayload})
+	equal(t, "local", cfg.LocalCfg, localplatform.Config{Listen: "127.0.0.1:1883", Org: "legacy", Store: "/state/local", MaxPayload: wiotp.MaxPayload, Quickstart: true})
 	equal(t, "queue", cfg.Queue, queue.Config{Path: "/state/queue", MaxBytes: 512 << 20, MaxAge: 7 * 24 * time.Hour, Linger: 100 * time.Millisecond,
 		WhenFull: map[string]queue.WhenFull{}, Dead: queue.DeadConfig{Path: "/state/dead", MaxBytes: 64 << 20, MaxAge: 30 * 24 * time.Hour}})
 	if !cfg.Local || cfg.Site.Zone != time.UTC || cfg.Log != (Log{slog.LevelInfo, "auto"}) {

@@ -28,9 +28,7 @@ func (l *loader) local(cfg *Config) localplatform.Config {
 	if local.Store != "memory" {
 		local.Store = l.pathOf(n, "store", "state:local")
 	}
-	if val(n.sub("rules"), "unregistered", "reject") == "accept" {
-		local.Unregistered = localplatform.AcceptUnregistered
-	}
+	localRules(&local, n.sub("rules"))
 	if n.has("users") {
 		local.Users = l.users(n.sub("users"), cfg)
 	}
@@ -83,4 +81,18 @@ func (c *Config) ReachLocal(addr string) (server string, secure *tls.Config, err
 		secure.ServerName = pair.Leaf.IPAddresses[0].String()
 	}
 	return "mqtts://" + addr, secure, nil
+}
+
+// localRules are where the platform's document and the real server differ, and plain settings.
+func localRules(local *localplatform.Config, n *node) {
+	if val(n, "unregistered", "reject") == "accept" {
+		local.Unregistered = localplatform.AcceptUnregistered
+	}
+	local.ScalableCleanSession = map[string]wiotp.CleanSession{"server": wiotp.CleanServer, "any": wiotp.CleanAny}[val(n, "scalable_clean_session", "document")]
+	if val(n, "quickstart_wildcards", "document") == "server" {
+		local.QuickstartWildcards = wiotp.ServerWildcards
+	}
+	local.Quickstart = val(n, "quickstart", loopback(local.Listen))
+	local.Buffer = int(val(n, "buffer", int64(0)))
+	local.Throttle = int(val(n, "throttle", int64(0)))
 }
