@@ -8,7 +8,7 @@ BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)"
 FUZZTIME ?= 10s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: demo build test bench lint cross fuzz
+.PHONY: demo build test prove mutants soak bench lint cross fuzz fuzz-ci
 
 demo: build ## a simulated site, end to end; Ctrl-C stops it
 	./legacybridge demo
@@ -23,6 +23,17 @@ test: ## all tests; says what it leaves out where the independent peers are not 
 	@for p in mosquitto mosquitto_pub socat gcc; do PATH=$$PATH:/usr/sbin command -v $$p >/dev/null || echo "left out: the tests that need $$p, which is not installed"; done
 	@/usr/bin/python3 -c 'import pymodbus' 2>/dev/null || echo "left out: the tests that need python3-pymodbus, which is not installed"
 	$(GO) test $(RACE) ./...
+
+# The proofs with the figures that README quotes run without the race detector: it would make them ten times as long.
+PROVED = Model|Crash|Enum|Killed|Power|Disk|Full|ReadOnly|Leave|Flap|Throttled|ClockThatJumps
+prove: ## the reliability table of README: power cuts, kills, full disks, models, faults; as root, with xfsprogs
+	PROOF=ci $(GO) test -count 1 -timeout 15m -run '$(PROVED)' ./publisher/queue ./publisher ./publisher/localplatform ./cmd/legacybridge
+
+mutants: ## plants each bug that the tests must find, and shows which test does
+	$(GO) test -count 1 -tags mutants -run EveryPlantedBug -v ./publisher/queue
+
+soak: ## the proofs for hours
+	PROOF=soak $(GO) test -count 1 -timeout 0 -run '$(PROVED)' ./publisher/queue ./publisher ./publisher/localplatform ./cmd/legacybridge
 
 bench: build ## speed and memory of the whole way and of its parts
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./cmd/legacybridge
@@ -43,3 +54,10 @@ fuzz: ## every fuzz target for FUZZTIME
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; \
 	  done; done
+
+# What equipment, files and the platform send is read by these.
+FUZZED = adapters/csvfile:FuzzCSVRecord adapters:FuzzDecodeText adapters/serial:FuzzSerialFrame adapters/modbus:FuzzMBAP adapters/modbus:FuzzRTU \
+	publisher/queue:FuzzRecordDecode publisher:FuzzTopicEncode mapping:FuzzCommand config:FuzzConfig mapping:FuzzMapping
+fuzz-ci: ## those that read what comes from outside, for FUZZTIME each
+	@set -e; for t in $(FUZZED); do \
+	  echo $$t; $(GO) test -run '^$$' -fuzz "^$${t##*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$${t%%:*}; done

@@ -144,7 +144,7 @@ func (b *breaker) dropped(now time.Time, d drop) (blamed, guilty bool) {
 	}
 	b.strikes++
 	enough := 2
-	if now.Before(b.flaps) {
+	if now.Before(b.flaps) && d.code == 0 { // with a code it was no chance
 		enough = 5
 	}
 	if b.strikes < enough || b.allRefused() {

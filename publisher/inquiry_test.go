@@ -70,6 +70,42 @@ func TestDeadLetterSaysThePlatformsReason(t *testing.T) {
 	})
 }
 
+// A link that is known to drop by itself makes the breaker doubt; the platform's word ends that.
+func TestReasonEndsTheDoubtAboutALinkThatFlaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTeller()
+		var last *peer
+		b.onPublish = func(p *peer, m got) {
+			if last = p; strings.Contains(m.payload, "poison") {
+				b.drop(p, 276)
+				return
+			}
+			p.ack(m)
+		}
+		r := telling(t, b)
+		r.put(t, event("press-7", 1))
+		stop := r.start(t)
+		for r.state().Acked < 1 {
+			time.Sleep(100 * time.Millisecond) // virtual
+		}
+		_ = last.Close() // with nothing in flight
+		for r.state().Reconnects < 1 || !r.state().Connected {
+			time.Sleep(100 * time.Millisecond)
+		}
+		list := events("press-7", 60)
+		list[10].Payload = []byte(`{"poison":true}`)
+		r.put(t, list...)
+		for r.state().Acked < 60 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		stop()
+		b.peers.Wait()
+		if s := r.state(); s.SetAside != 1 || s.Reconnects > 5 {
+			t.Errorf("got %d set aside in %d reconnects, want 1 in at most 5", s.SetAside, s.Reconnects)
+		}
+	})
+}
+
 func TestReasonThatIsNotTheEventsBlamesNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newTeller()
