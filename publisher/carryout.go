@@ -191,7 +191,12 @@ func (d *Downlink) tell(now time.Time, o *taken, e end, left int) {
 	if o.ID != "" {
 		args = append(args, "id", o.ID)
 	}
-	if e.result != resultDone {
+	if e.result == resultDone {
+		var pass bool
+		if pass, left = d.success.pass(now); !pass {
+			level = slog.LevelDebug
+		}
+	} else {
 		level, args = slog.LevelWarn, append(args, "err", e.why, "code", e.code)
 	}
 	if left > 0 {

@@ -56,9 +56,12 @@ type Downlink struct {
 	log     *slog.Logger
 	watch   *watcher
 	lanes   map[string]*lane // by device
-	refusal bucket
+	refusal bucket           // what is said of refusals
+	success bucket           // and of what went well: the audit has it all
+	started time.Time
 
 	mu      sync.Mutex
+	last    map[[2]string]time.Time         // when a command was last accepted by this process; no step of the clock touches it
 	locks   map[[2]string]mapping.Condition // by device and command
 	waiting map[string]int                  // accepted commands by link
 	counts  map[CommandCount]uint64
@@ -106,7 +109,8 @@ func newDownlink(cfg DownlinkConfig) *Downlink {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &Downlink{cfg: cfg, log: cfg.Log, lanes: map[string]*lane{}, locks: map[[2]string]mapping.Condition{}, waiting: map[string]int{},
-		counts: map[CommandCount]uint64{}, refusal: bucket{most: 60, every: time.Second}}
+		counts: map[CommandCount]uint64{}, refusal: bucket{most: 60, every: time.Second}, success: bucket{most: 20, every: 5 * time.Minute},
+		started: time.Now(), last: map[[2]string]time.Time{}}
 	for i := range cfg.Links {
 		for _, device := range cfg.Links[i].Devices {
 			d.lanes[device] = &lane{link: &cfg.Links[i], orders: make(chan *taken, maxWaiting), newer: make(chan struct{}, 1)}
@@ -218,7 +222,7 @@ func (d *Downlink) receive(m Message) {
 	}
 	now := time.Now()
 	order, refusal := l.link.Rules.Decide(device, name, m.Payload, mapping.Facts{
-		Allowed: true, Retained: m.Retained, Dup: m.Dup, Now: now, Last: d.cfg.Queue.LastCommand(device, name), Interlock: d.interlock(l, device, name, now),
+		Allowed: true, Retained: m.Retained, Dup: m.Dup, Now: now, Last: d.lastWrite(device, name), Interlock: d.interlock(l, device, name, now),
 		Repeated: func(id string) bool { return d.cfg.Queue.KnowsCommand(queue.KeyOf(device, id), now) },
 	})
 	o := &taken{Order: order, topic: m.Topic, at: now}
@@ -245,8 +249,26 @@ func (d *Downlink) receive(m Message) {
 		d.refuse(l, o, code, why)
 		return
 	}
+	d.mu.Lock()
+	d.last[[2]string{device, name}] = now
+	d.mu.Unlock()
 	l.orders <- o // there is room: enter has counted it
 	poke(l.newer)
+}
+
+// lastWrite is when a command was last accepted. What a process before this one noted counts by the clock of that time: if
+// it lies ahead, the clock was set back meanwhile, and it was no later than our start.
+func (d *Downlink) lastWrite(device, name string) time.Time {
+	d.mu.Lock()
+	at, ok := d.last[[2]string{device, name}]
+	d.mu.Unlock()
+	if ok {
+		return at
+	}
+	if at = d.cfg.Queue.LastCommand(device, name); at.After(d.started) {
+		return d.started
+	}
+	return at
 }
 
 // interlock is how the condition of a command stands: what is old says nothing.

@@ -62,6 +62,7 @@ func newCommanded(t *testing.T, dir string, p *pen) *commanded {
 		Commands: []mapping.Command{
 			{Name: "go", Args: []mapping.Arg{number}, Value: "n", Type: "u16", Reply: "went"},
 			{Name: "sure", Args: []mapping.Arg{number}, Value: "n", Type: "u16", Reply: "went", Verify: mapping.Verify{Point: "speed", Within: 20 * time.Second}},
+			{Name: "slow", Args: []mapping.Arg{number}, Value: "n", Type: "u16", Reply: "went", MinInterval: time.Hour},
 			{Name: "safe", Args: []mapping.Arg{number}, Value: "n", Type: "u16", Reply: "went", OnlyIf: "on"},
 		},
 	}}}
@@ -346,6 +347,32 @@ func TestAnInterlockNeedsAFreshReading(t *testing.T) {
 		id := fmt.Sprint("i-", i)
 		c.give("safe", fmt.Sprintf(`{"n":1,"id":"%s"}`, id))
 		c.await(id, k.want)
+	}
+}
+
+// min_interval outlives a restart, and a clock that was set back does not stretch it.
+func TestTheIntervalOutlivesARestart(t *testing.T) {
+	dir := t.TempDir()
+	p := &pen{write: written}
+	c := newCommanded(t, dir, p)
+	c.give("slow", `{"n":1,"id":"a"}`)
+	c.await(`"id":"a"`, `"result":"done"`)
+	c.give("slow", `{"n":2,"id":"b"}`)
+	c.await(`"id":"b"`, "CMD010")
+	c.stop()
+	c = newCommanded(t, dir, p)
+	c.give("slow", `{"n":3,"id":"c"}`)
+	c.await(`"id":"c"`, "CMD010")
+	ahead := queue.Command{Key: queue.KeyOf("fan", "d"), Device: "fan", Name: "slow", ID: "d", Time: time.Now().Add(20 * time.Hour)}
+	if err := c.q.AcceptCommand(t.Context(), ahead); err != nil {
+		t.Fatal(err)
+	}
+	if last := c.lastWrite("fan", "slow"); last.After(time.Now()) {
+		t.Errorf("last written at %v, which is ahead", last)
+	}
+	c.stop()
+	if got := p.written(); len(got) != 1 {
+		t.Errorf("written %v, want one", got)
 	}
 }
 
