@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -94,5 +95,27 @@ func TestWhatIsSentIsWritten(t *testing.T) {
 	}
 	if w := fan.written(); len(w) != 1 || w[0].value != 42 {
 		t.Errorf("written %v, want 42 once", w)
+	}
+}
+
+// The embedded platform carries commands too: bridge, platform and send are all ours here, the wires between them real.
+func TestCommandsOverTheEmbeddedPlatform(t *testing.T) {
+	t.Parallel()
+	fan, dir := newDrive(t), t.TempDir()
+	config := filepath.Join(dir, "legacybridge.toml")
+	text := fmt.Sprintf("schema = 1\n[site]\nname = \"test\"\n[local]\nlisten = %q\n", freeAddr(t)) + fmt.Sprintf(commandSite, true, fan.addr())
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	state := filepath.Join(dir, "state")
+	listening(t, startBridge(t, config, state))
+	for n, device := range []string{"fan", "drive/FAN-3"} {
+		if _, talk, code := called(t, "", "send", "--yes", "-c", config, "--state", state, device, "set_speed", fmt.Sprint("percent=", 40+n)); code != 0 {
+			t.Fatalf("exit %d, %s", code, talk)
+		}
+	}
+	waitFor(t, 20*time.Second, "both writes", func() bool { return len(fan.written()) == 2 })
+	if w := fan.written(); w[0].value != 40 || w[1].value != 41 {
+		t.Errorf("written %v, want 40 and 41", w)
 	}
 }
