@@ -43,49 +43,6 @@ func (n *inode) flush(writes int) {
 	n.writes = slices.Delete(n.writes, 0, writes)
 }
 
-// crash is what the disk holds after the power went: what was durable, and any part of what was written since. choose(n)
-// is a number below n.
-func (n *inode) crash(choose func(n int) int) []byte {
-	data := slices.Clone(n.durable)
-	if len(n.writes) == 0 {
-		return data
-	}
-	whole := choose(len(n.writes) + 1) // so many writes came to the disk; of the next one a part may have
-	for i, w := range n.writes {
-		switch {
-		case i < whole:
-			data = w.apply(data)
-		case i == whole && w.size < 0:
-			data = w.tear(data, choose)
-		case i > whole && choose(3) == 0: // a later one overtook it
-			data = w.apply(data)
-		}
-	}
-	return data
-}
-
-// tear puts onto data what is left of a write that was cut off. What is missing is as it was before; zeros where the file
-// was shorter.
-func (w fakeWrite) tear(data []byte, choose func(n int) int) []byte {
-	n := len(w.data)
-	keep := func(from, to int) {
-		data = fakeWrite{off: w.off + int64(from), data: w.data[from:to], size: -1}.apply(data)
-	}
-	switch a := choose(n + 1); choose(5) {
-	case 0: // a beginning of it
-		keep(0, a)
-	case 1: // and the length of all of it
-		keep(0, a)
-		data = resize(data, max(int64(len(data)), w.off+int64(n)))
-	case 2: // the end, but not a beginning
-		keep(a, n)
-	case 3: // all but a hole
-		keep(0, a)
-		keep(a+choose(n-a+1), n)
-	}
-	return data
-}
-
 func resize(data []byte, size int64) []byte {
 	if size <= int64(len(data)) {
 		return data[:size]

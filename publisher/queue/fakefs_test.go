@@ -168,65 +168,6 @@ func (f *fakeFS) changes() int {
 	return f.ops
 }
 
-// crash takes away what was not durable, as choose decides: choose(n) is a number below n.
-func (f *fakeFS) crash(choose func(n int) int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.keepNames(choose(len(f.pending) + 1))
-	f.pending = nil
-	f.names = map[string]*inode{}
-	for _, name := range sorted(f.durable) {
-		node := f.durable[name]
-		data := node.crash(choose)
-		f.names[name] = &inode{data: data, durable: slices.Clone(data)}
-	}
-	f.durable = map[string]*inode{}
-	for _, name := range sorted(f.names) {
-		f.durable[name] = f.names[name]
-	}
-	f.reboot()
-}
-
-// keepNames makes the first n changes of names durable that are not yet.
-func (f *fakeFS) keepNames(n int) {
-	for _, op := range f.pending[:n] {
-		op.apply(f.durable)
-	}
-	f.pending = slices.Delete(f.pending, 0, n)
-}
-
-// writeBack is what a system does by itself from time to time: some of what was not synced gets to the disk.
-func (f *fakeFS) writeBack(choose func(n int) int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.keepNames(choose(len(f.pending) + 1))
-	for _, name := range sorted(f.names) {
-		if node := f.names[name]; len(node.writes) > 0 {
-			node.flush(choose(len(node.writes) + 1))
-		}
-	}
-}
-
-// powerOff ends all that the process does.
-func (f *fakeFS) powerOff() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.off = true
-}
-
-// kill is what the end of a process does: nothing to the files, and its locks are free.
-func (f *fakeFS) kill() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.reboot()
-}
-
-func (f *fakeFS) reboot() {
-	f.locks = map[string]bool{}
-	f.ended = time.Time{}
-	f.off, f.trouble, f.cutAt, f.failAt, f.ops = false, false, 0, 0, 0
-}
-
 func sorted(m map[string]*inode) []string {
 	names := make([]string, 0, len(m))
 	for name := range m {

@@ -41,7 +41,7 @@ func TestVerifyFindsEveryFlippedByte(t *testing.T) {
 		if err != nil || len(rep.Faults) > 0 || rep.Events < 12 || rep.Letters != 7 || rep.Records < 20 {
 			t.Fatalf("a good folder: %+v, %v", rep, err)
 		}
-		flips := 0
+		masks, flips := proof(1, 9, 9), 0 // of each byte: one bit; each bit, and all of them
 		for _, name := range fs.files("") {
 			n := fs.length(name)
 			for off := 0; off < n; off++ {
@@ -51,27 +51,32 @@ func TestVerifyFindsEveryFlippedByte(t *testing.T) {
 				if race && off%8 != n%8 {
 					continue
 				}
-				mask := byte(1) << (off % 8)
-				fs.flip(name, off, mask)
-				rep, err := queue.Verify(cfg)
-				fs.flip(name, off, mask)
-				if err != nil && strings.Contains(err.Error(), "newer version") {
-					t.Fatalf("%s, byte %d: %v", name, off, err)
+				for i := range masks {
+					mask := byte(1) << ((off + i) % 8)
+					if i == 8 {
+						mask = 0xff
+					}
+					fs.flip(name, off, mask)
+					rep, err := queue.Verify(cfg)
+					fs.flip(name, off, mask)
+					if err != nil && strings.Contains(err.Error(), "newer version") {
+						t.Fatalf("%s, byte %d: %v", name, off, err)
+					}
+					found := false
+					for _, f := range rep.Faults {
+						found = found || f.File == name && f.Offset <= int64(off) && int64(off) < f.Offset+max(f.Bytes, 1)
+					}
+					if !found {
+						t.Fatalf("%s, byte %d of %d changed by %02x: got %+v, %v", name, off, n, mask, rep.Faults, err)
+					}
+					flips++
 				}
-				found := false
-				for _, f := range rep.Faults {
-					found = found || f.File == name && f.Offset <= int64(off) && int64(off) < f.Offset+max(f.Bytes, 1)
-				}
-				if !found {
-					t.Fatalf("%s, byte %d of %d flipped: got %+v, %v", name, off, n, rep.Faults, err)
-				}
-				flips++
 			}
 		}
 		if rep, err := queue.Verify(cfg); err != nil || len(rep.Faults) > 0 {
 			t.Fatalf("a good folder again: %+v, %v", rep, err)
 		}
-		t.Logf("%d bytes flipped", flips)
+		t.Logf("%d changes of one byte, each of them reported", flips)
 	})
 }
 
