@@ -231,3 +231,46 @@ func TestStreamIsNewOnAnotherMachine(t *testing.T) {
 		t.Errorf("got stream %q, want %q again", q.Stream(), second)
 	}
 }
+
+func TestDamagedStateOfANewSegmentLosesNoCheckpoint(t *testing.T) {
+	fs := newFakeFS()
+	cfg := queue.Config{Path: "/q", FS: fs}
+	q := open(t, cfg)
+	mustAppend(t, q, "old", "position", events("o", 0, 1))
+	if err := q.Ack(1); err != nil {
+		t.Fatal(err)
+	}
+	_ = q.Close()
+	f, err := fs.Open("/q/0000000001.log", os.O_RDWR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = f.WriteAt([]byte("a write that was cut off"), int64(fs.length("/q/0000000001.log")))
+	_ = f.Close()
+	synctest.Test(t, func(t *testing.T) {
+		q := open(t, cfg) // begins a new segment, and removes the old one, of which nothing waits
+		synctest.Wait()
+		fs.powerOff()
+		_ = q.Close()
+	})
+	fs.kill()
+	files := fs.files(".log")
+	if len(files) != 1 || files[0] == "/q/0000000001.log" {
+		t.Fatalf("got %s, want a new segment alone", fs)
+	}
+	for off := range fs.length(files[0]) {
+		damaged := fs.copy()
+		damaged.flip(files[0], off, 1)
+		cfg.FS = damaged
+		for range 2 {
+			q := open(t, cfg)
+			if got := string(q.Checkpoint("old")); got != "position" {
+				t.Fatalf("byte %d of %d: got checkpoint %q, want %q", off, fs.length(files[0]), got, "position")
+			}
+			_ = q.Close()
+			if rep, err := queue.Verify(cfg); err != nil || len(rep.Faults) > 0 {
+				t.Fatalf("byte %d: verify after the start that saw it: %+v, %v", off, rep, err)
+			}
+		}
+	}
+}

@@ -174,7 +174,7 @@ func (d *deadFolder) room(n int) error {
 		return err
 	}
 	d.segs = append(d.segs, s)
-	return nil
+	return d.sweep()
 }
 
 func (d *deadFolder) has(n uint64) bool { return n > 0 && n < d.next && !d.done.has(n) }
@@ -198,6 +198,11 @@ func (d *deadFolder) drop(spans []span, expired uint64) error {
 	s.size += int64(len(b))
 	d.expired += expired
 	d.done.union(spans)
+	return d.sweep()
+}
+
+// sweep removes the segments of which nothing is there.
+func (d *deadFolder) sweep() error {
 	var gone, left []*segment
 	for _, s := range d.segs[:len(d.segs)-1] {
 		if d.done.covers(s.base, s.end) {

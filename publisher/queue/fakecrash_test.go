@@ -106,3 +106,15 @@ func (w fakeWrite) tear(data []byte, choose func(n int) int) []byte {
 	}
 	return data
 }
+
+// copy is another one with the same files.
+func (f *fakeFS) copy() *fakeFS {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o := newFakeFS()
+	for _, name := range sorted(f.names) {
+		n := &inode{data: slices.Clone(f.names[name].data), durable: slices.Clone(f.names[name].durable)}
+		o.names[name], o.durable[name] = n, n
+	}
+	return o
+}

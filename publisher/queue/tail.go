@@ -45,6 +45,7 @@ func (d *folder) tail(fd *found, durable mark) (end int64, err error) {
 		} else if t.end < s.size {
 			d.mustRoll = true // damage at the very end: nothing is written behind it
 		}
+		d.mustRoll = d.mustRoll || t.hurt // and if there is nothing but its state in it, it goes
 		if sure < end {
 			fd.rewrite = [2]int64{t.write, end}
 		}
@@ -68,6 +69,7 @@ type tailScan struct {
 	records int
 	whole   int   // of them before cut
 	zero    bool  // nothing but zeros
+	hurt    bool  // the first copy of its state is damaged
 	cut     int64 // where a torn write begins; -1: none
 	end     int64 // behind the last record
 	write   int64 // where the last write begins
@@ -92,6 +94,8 @@ func (d *folder) scanTail(s *segment, sure int64) (tailScan, error) {
 			if t.write = r.off; t.records == 0 {
 				t.write = 0 // the header is part of it
 			}
+		} else if ok && t.records == 0 && r.kind == kindState {
+			t.hurt = r.off > before // its second copy serves: it may be all that is left of older segments
 		} else if before >= sure && t.cut < 0 && (ok && r.off > before || !ok && before < s.size) {
 			t.cut = before
 		}
