@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"legacybridge/publisher/wiotp"
 )
@@ -25,6 +26,8 @@ type Config struct {
 	ScalableCleanSession wiotp.CleanSession
 	Devices              []Device // registered at start
 	Log                  *slog.Logger
+
+	headerWait time.Duration // of HTTP requests; only tests set it
 }
 
 // A User is what belongs to an API key.

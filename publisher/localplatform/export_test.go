@@ -17,6 +17,7 @@ func (p *Platform) SetLoginWait(d time.Duration) {
 const (
 	MaxWaiting  = maxWaiting
 	MaxSessions = maxSessions
+	MaxHTTP     = maxHTTP
 	MaxBehind   = maxBehind
 )
 
@@ -67,3 +68,6 @@ func (p *Platform) HoldDisk() (release func()) {
 	p.journal.fileMu.Lock()
 	return p.journal.fileMu.Unlock
 }
+
+// SetHeaderWait shortens the wait for the header of an HTTP request.
+func (cfg *Config) SetHeaderWait(d time.Duration) { cfg.headerWait = d }

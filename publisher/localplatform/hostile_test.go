@@ -133,7 +133,7 @@ func TestLoginTooShortForItsFields(t *testing.T) {
 
 func TestFirstPacketThatIsNoLogin(t *testing.T) {
 	s := start(t, nil)
-	for _, b := range [][]byte{{0xc0, 0}, []byte("GET / HTTP/1.1\r\n\r\n"), {0x16, 3, 1, 2, 0}, {0x11, 0}, {0}} {
+	for _, b := range [][]byte{{0xc0, 0}, []byte("get / http/1.1\r\n\r\n"), {0x16, 3, 1, 2, 0}, {0x11, 0}, {0}} {
 		c := dial(t, s)
 		c.send(b)
 		c.wantClosed()

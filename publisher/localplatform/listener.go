@@ -71,13 +71,21 @@ func (p *Platform) serve(ctx context.Context, c *conn) {
 		delete(p.open, c)
 		p.mu.Unlock()
 	}()
-	raw, err := readLogin(c.r, p.maxPayload)
+	first, _ := c.r.Peek(1) // an error shows at the next read
+	web := len(first) == 1 && isHTTP(first[0])
+	var raw []byte
+	var err *wiotp.Refusal
+	if !web {
+		raw, err = readLogin(c.r, p.maxPayload)
+	}
 	p.mu.Lock()
 	if i := slices.Index(p.waiting, c); i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
 	}
 	p.mu.Unlock()
-	if err != nil {
+	if web {
+		p.web.serve(c)
+	} else if err != nil {
 		p.silent.Add(1)
 		p.refusals.silent(c.host, err)
 	} else if l, err := p.admit(c, raw); err != nil {
@@ -98,6 +106,7 @@ func (p *Platform) session(ctx context.Context, c *conn, l *login) {
 	c.writing = true
 	p.serving.Go(c.write)
 	p.logins.Add(1)
+	p.logConnection(c, "connected")
 	p.log.Debug("client connected", "id", c.id, "addr", c.host)
 	cause := p.converse(ctx, c)
 	c.repay(repayWait)
@@ -119,6 +128,7 @@ func (p *Platform) closed(c *conn, cause *wiotp.Refusal) {
 		cause = &wiotp.Refusal{Code: wiotp.ServerShutdown}
 	}
 	p.hub.detach(c, cause)
+	p.logConnection(c, "disconnected: "+cause.Code.String())
 	switch cause.Code {
 	case wiotp.ClosedByClient, wiotp.ConnectionLost, wiotp.ServerShutdown:
 		p.log.Debug("client disconnected", "id", c.id, "addr", c.host, "code", int(cause.Code))

@@ -169,6 +169,7 @@ func (p *Platform) refuse(c *conn, err error) {
 	_, _ = c.Conn.Write(answer)
 	p.refused.Add(1)
 	p.refusals.add(c.who(), r)
+	p.logConnection(c, "login refused: "+r.Code.String())
 	if id, err := wiotp.ParseClientID(c.id); err == nil && c.known {
 		p.hub.failed(c, id, r)
 	}

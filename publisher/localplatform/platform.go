@@ -16,6 +16,7 @@
 //	status.go    the platform's own messages about who is connected
 //	acker.go     acknowledges what is durable
 //	keep.go      what sessions write to the journal; replay.go reads it
+//	http.go      HTTP clients on the same listener: the registry's REST interface, and messages one by one (rest*.go)
 //	users.go     the API keys, their roles and devices
 //	registry.go  the registered devices
 //	store.go     the folder: one process at a time, the key that the first start makes, and what is kept
@@ -42,6 +43,7 @@
 package localplatform
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -83,6 +85,8 @@ type Platform struct {
 	hub          *hub
 	acker        *acker
 	registry     *registry
+	connections  connectionLog
+	web          *web
 	refusals     *refusals
 	log          *slog.Logger
 
@@ -139,6 +143,7 @@ func Open(cfg Config) (*Platform, error) {
 	if err := p.load(store.dir, cfg.Devices); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	p.web = newWeb(p, cmp.Or(cfg.headerWait, loginWait))
 	if p.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, errors.Join(fmt.Errorf("platform cannot listen: %w", err), p.closeStore())
 	}
@@ -161,6 +166,7 @@ func (p *Platform) Run(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	p.serving.Go(func() { p.tend(ctx, end) })
+	p.serving.Go(p.web.run)
 	stop := context.AfterFunc(ctx, func() { p.listener.Close() })
 	defer stop()
 	var reports sync.WaitGroup
@@ -175,6 +181,7 @@ func (p *Platform) Run(ctx context.Context) error {
 	}
 	end()
 
+	p.web.stop()
 	p.closeAll()
 	p.serving.Wait()
 	hush()

@@ -81,6 +81,19 @@ func (f *refusals) silent(addr string, r *wiotp.Refusal) {
 	e.attrs = []any{"rule", r.Rule, "code", int(r.Code), "addr", addr, "err", r.Why}
 }
 
+// request logs an HTTP request that was turned down.
+func (f *refusals) request(addr string, status int, r *wiotp.Refusal) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.note(kind{r.Rule, addr, ""})
+	if e == nil {
+		return
+	}
+	e.level, e.msg = slog.LevelWarn, "HTTP request refused"
+	e.attrs = []any{"rule", r.Rule, "code", int(r.Code), "status", status, "addr", addr, "err", r.Why}
+	f.say(e)
+}
+
 // lost counts messages that a subscriber does not get.
 func (f *refusals) lost(w who, n int) {
 	f.mu.Lock()

@@ -12,6 +12,7 @@ const (
 	ConnectionLost    CloseCode = 91
 	ServerProblem     CloseCode = 92
 	ServerShutdown    CloseCode = 93
+	ClosedByAdmin     CloseCode = 94
 	BadData           CloseCode = 105
 	TooManyFilters    CloseCode = 154
 	KeepaliveTimeout  CloseCode = 160
@@ -71,7 +72,7 @@ var closeCodes = map[CloseCode]struct {
 	ConnectionLost:    {"closed by client or network", Retry},
 	ServerProblem:     {"closed by the platform, problem found", Retry},
 	ServerShutdown:    {"platform shut down", Retry},
-	94:                {"closed by an administrator", Configure},
+	ClosedByAdmin:     {"closed by an administrator", Configure},
 	104:               {"platform at capacity", RetryLater},
 	BadData:           {"data not valid MQTT", ReportError},
 	TooManyFilters:    {"too many subscriptions", Configure},
