@@ -42,8 +42,7 @@ type webConn struct {
 	net.Conn
 	r    io.Reader // has the first bytes, which were read to tell HTTP from MQTT
 	host string
-	gone chan struct{}
-	once sync.Once
+	gone chan struct{} // closed when the server has let go
 
 	busy bool // a request with good credentials is being answered; guarded by web.mu
 
@@ -62,7 +61,12 @@ func newWeb(p *Platform, headerWait time.Duration) *web {
 		IdleTimeout:       httpIdle,
 		MaxHeaderBytes:    maxHTTPHeader,
 		ErrorLog:          log.New(io.Discard, "", 0), // what strangers send must not fill our log
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, webConnKey{}, c) },
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				close(c.(*webConn).gone)
+			}
+		},
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, webConnKey{}, c) },
 	}
 	return w
 }
@@ -88,7 +92,7 @@ func (w *web) stop() {
 	}
 }
 
-// serve takes a connection, and returns when it is closed.
+// serve takes a connection, and returns when the server has let go of it.
 func (w *web) serve(nc *conn) {
 	c := &webConn{Conn: nc.Conn, r: nc.r, host: nc.host, gone: make(chan struct{})}
 	if !w.enter(c) {
@@ -149,12 +153,6 @@ func (w *web) Close() error   { return nil }
 func (w *web) Addr() net.Addr { return w.p.listener.Addr() }
 
 func (c *webConn) Read(b []byte) (int, error) { return c.r.Read(b) }
-
-func (c *webConn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { close(c.gone) })
-	return err
-}
 
 // sameAuthorization holds the rule that a connection belongs to one client.
 func (c *webConn) sameAuthorization(r *http.Request) bool {
