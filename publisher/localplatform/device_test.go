@@ -191,3 +191,52 @@ func TestP24GatewayRegistersWhatItSpeaksFor(t *testing.T) {
 		t.Errorf("got %d events of an unregistered device, want 1: it is registered then", n)
 	}
 }
+
+func TestP25PlusInEveryPlaceOfEveryKind(t *testing.T) {
+	s := startFull(t, nil)
+	enter(t, s, theDevice)
+	login(t, s, "app")
+	pub := login(t, s, "pub")
+	for i, c := range []struct {
+		filters []string
+		topic   string
+	}{
+		{[]string{kilnReset, anyCommand, "iot-2/type/+/id/K-1/cmd/reset/fmt/json", "iot-2/type/kiln/id/+/cmd/reset/fmt/json",
+			"iot-2/type/kiln/id/K-1/cmd/+/fmt/json", "iot-2/type/kiln/id/K-1/cmd/reset/fmt/+"}, kilnReset},
+		{[]string{"iot-2/type/kiln/id/K-2/mon", "iot-2/type/+/id/K-2/mon", "iot-2/type/kiln/id/+/mon", anyDevice}, "iot-2/type/kiln/id/K-2/mon"},
+		{[]string{"iot-2/app/app/mon", anyApp}, "iot-2/app/app/mon"},
+	} {
+		for j, filter := range c.filters {
+			sub := login(t, s, fmt.Sprintf("sub-%d-%d", i, j))
+			sub.subscribed(0, filter)
+			pub.sent(kilnReset, "x")
+			pub.sent(kilnTopic, "x") // an event: for none of them
+			n := 0
+			for _, g := range sub.take() {
+				if g.topic == c.topic {
+					n++
+				} else if !strings.HasPrefix(g.topic, "iot-2/app/") || c.topic == kilnReset {
+					t.Errorf("%s: got %s", filter, g.topic)
+				}
+			}
+			if n != 1 {
+				t.Errorf("%s: got %d messages on %s, want 1", filter, n, c.topic)
+			}
+		}
+	}
+	for _, filter := range []string{"iot-2/type/kiln/id/K-1/mon/+", "iot-2/type/k+/id/K-1/mon", "iot-2/app/a+/mon", "iot-2/app/+/mon/", "iot-2/+/app/mon",
+		"iot-2/type/+/id/+/cmd/r+/fmt/+", "iot-2/type/+/id/+/notify", "iot-2/cmd/+/fmt/+"} {
+		unsubscribable(t, s, "filter", "276", filter)
+	}
+	for _, filter := range []string{"iot-2/type/+/id/+/intf/+/evt/state", "iot-2/type/+/id/+/err/data", "iot-2/thing/type/+/id/+/intf/+/evt/state",
+		"iot-2/thing/type/+/id/+/err/data", "iot-2/intf/+/rule/+/evt/trigger", "iot-2/intf/+/rule/+/err/data"} {
+		login(t, s, "later").subscribed(1, filter)
+	}
+	device := enter(t, s, theDevice)
+	device.subscribed(1, "iotdm-1/#", "iotdm-1/mgmt/+", "iot-2/cmd/+/fmt/json", "iot-2/cmd/x/fmt/+")
+	for _, filter := range []string{"iot-2/#", "iot-2/evt/+/fmt/+", anyCommand, anyDevice} {
+		device := enter(t, s, theDevice)
+		device.subscribe(1, 1, filter)
+		device.wantClosed()
+	}
+}

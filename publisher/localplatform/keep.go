@@ -244,7 +244,7 @@ func (h *hub) replay(kind byte, body []byte) error {
 		}
 	case kindReleased, kindCompleted, kindReceived, kindFreed:
 		pid := r.packetID()
-		if s == nil {
+		if s == nil || r.short {
 			break
 		}
 		switch kind {

@@ -18,7 +18,7 @@ func sortMessages(all []*message) {
 
 func (h *hub) replaySession(n uint64, key string, since uint64) {
 	id, err := wiotp.ParseClientID(key)
-	if err != nil {
+	if err != nil || n == 0 || !id.KeepsState(false) {
 		return
 	}
 	s := h.sessions[key]
