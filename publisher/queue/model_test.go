@@ -201,6 +201,9 @@ func (m *model) append(l *modelLink) {
 		l.batches = append(l.batches, nil)
 	}
 	l.batches[b.number] = b
+	for _, p := range b.payloads { // of a batch that is read again, for the record of it was damaged, events are new ones
+		delete(m.acked, p)
+	}
 	ctx, stop := context.WithTimeout(context.Background(), 2700*time.Millisecond) // not when a second is full: that would be left to chance
 	defer stop()
 	err := m.q.Append(ctx, l.name, binary.BigEndian.AppendUint64(nil, b.number), out)
