@@ -82,7 +82,8 @@
 // The last write may be torn: it was never promised, and is cut off. What is torn and what is damaged is told apart by what
 // the cursor knows to be durable, and by later writes. The last write that is whole is written and synced once more: had
 // its sync failed before, the system would still show it, and a power cut would take it. Numbers that a cut-off write
-// might have had are passed over.
+// might have had are passed over. Numbers that wait and are in no record are said to be lost: their segment is missing, for one
+// goes only behind a durable cursor. Where a slot of the cursor is damaged they are taken for delivered.
 //
 // # Room
 //
