@@ -37,6 +37,7 @@ type Config struct {
 	Org, App     string               // for the client ids of further sessions
 	Scalable     bool                 // shares what it subscribes to with the other instances
 	Instance     string               // only with Scalable; may be empty
+	Registry     Registry             // [platform.registry]
 	LocalCfg     localplatform.Config // [local], or its defaults
 	Queue        queue.Config
 	Certificates []*Certificate // ours, with their keys

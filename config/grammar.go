@@ -1,6 +1,10 @@
 package config
 
-import "math"
+import (
+	"math"
+
+	"legacybridge/publisher/wiotp"
+)
 
 // The grammar of everything but equipment. Limits of durations are in milliseconds.
 
@@ -65,7 +69,11 @@ var platformKeys = []key{
 		{name: "max", kind: duration, lo: 10, hi: day},
 		{name: "jitter", kind: fraction},
 	}},
-	{name: "registry", kind: later, soon: true},
+	{name: "registry", kind: tableOf, sub: []key{
+		{name: "url", kind: anyText, need: true},
+		{name: "api_key", kind: anyText, need: true},
+		{name: "token", kind: secretTable, need: true},
+	}},
 }
 
 var localKeys = []key{
@@ -76,8 +84,8 @@ var localKeys = []key{
 	{name: "store", kind: anyText},
 	{name: "users", kind: users, sub: []key{
 		{name: "token", kind: secretTable, need: true},
-		{name: "role", kind: later, soon: true},
-		{name: "devices", kind: later, soon: true},
+		{name: "role", kind: word, words: wiotp.RoleNames(), what: "a role"},
+		{name: "devices", kind: texts},
 	}},
 	{name: "rules", kind: tableOf, sub: []key{
 		{name: "scalable_clean_session", kind: word, words: []string{"document", "server", "any"}, what: "a rule for the clean session of A:ORG:APP"},

@@ -40,6 +40,7 @@ func (l *loader) platform(cfg *Config) {
 	l.commands(n, cfg.Local)
 	l.org(n, cfg)
 	l.app(n, cfg)
+	cfg.Registry = l.registry(n.sub("registry"))
 	l.session(n, cfg)
 	if !badServer {
 		l.credentials(n, cfg, own)
@@ -214,7 +215,7 @@ func (l *loader) users(n *node, cfg *Config) map[string]localplatform.User {
 		p.label = "name a user, or leave the table out for a key that is made at first start"
 	}
 	for _, k := range n.kids {
-		all[k.name] = localplatform.User{Token: val(k, "token", wiotp.Token(""))}
+		all[k.name] = l.user(k)
 		if err := wiotp.CheckAPIKey(k.name, cfg.Org); err != nil && !k.bad {
 			l.errorf("PLT025", k.key(), "%v", err).label = "the platform is that of org " + cfg.Org
 		}
@@ -236,6 +237,9 @@ func (l *loader) users(n *node, cfg *Config) map[string]localplatform.User {
 	case u.Token != "" && cfg.Platform.Password != "" && u.Token != cfg.Platform.Password:
 		p := l.errorf("PLT028", platform.kid("token").value(), "this is not the token that [local.users] has for the key")
 		p.label = "the embedded platform would refuse the login"
+	case !u.Role.May(wiotp.EventSend):
+		p := l.errorf("PLT028", key.value(), "role %s of this key may not publish events", u.Role)
+		p.label = "the embedded platform would hang up; the role for this is  device  or  standard"
 	}
 	return all
 }

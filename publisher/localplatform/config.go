@@ -26,8 +26,7 @@ type Config struct {
 	ScalableCleanSession wiotp.CleanSession
 	Devices              []Device // registered at start
 	Log                  *slog.Logger
-
-	headerWait time.Duration // of HTTP requests; only tests set it
+	LoginWait            time.Duration // for a login, or the header of an HTTP request; 0 = 10 s
 }
 
 // A User is what belongs to an API key.

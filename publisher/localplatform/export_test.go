@@ -68,6 +68,3 @@ func (p *Platform) HoldDisk() (release func()) {
 	p.journal.fileMu.Lock()
 	return p.journal.fileMu.Unlock
 }
-
-// SetHeaderWait shortens the wait for the header of an HTTP request.
-func (cfg *Config) SetHeaderWait(d time.Duration) { cfg.headerWait = d }

@@ -51,11 +51,11 @@ type webConn struct {
 	authorization [sha256.Size]byte
 }
 
-func newWeb(p *Platform, headerWait time.Duration) *web {
+func newWeb(p *Platform) *web {
 	w := &web{p: p, conns: make(chan *webConn), ended: make(chan struct{})}
 	w.server = &http.Server{
 		Handler:           w,
-		ReadHeaderTimeout: headerWait,
+		ReadHeaderTimeout: p.loginWait,
 		ReadTimeout:       httpWholeCall,
 		WriteTimeout:      httpAnswerTime,
 		IdleTimeout:       httpIdle,

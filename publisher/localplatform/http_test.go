@@ -145,7 +145,7 @@ func TestWrongLoginClosesTheConnection(t *testing.T) {
 }
 
 func TestSlowRequestsEnd(t *testing.T) {
-	s := start(t, func(cfg *localplatform.Config) { cfg.SetHeaderWait(500 * time.Millisecond) })
+	s := start(t, func(cfg *localplatform.Config) { cfg.LoginWait = 500 * time.Millisecond })
 	for _, begin := range []string{"G", "GET /api/v0002/device/types HTTP/1.1\r\nHost: x\r\nX: "} {
 		c := dial(t, s)
 		c.send([]byte(begin))

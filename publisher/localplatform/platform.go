@@ -114,7 +114,7 @@ func Open(cfg Config) (*Platform, error) {
 		cleanSession: cfg.ScalableCleanSession,
 		wildcards:    cfg.QuickstartWildcards,
 		acker:        newAcker(),
-		loginWait:    loginWait,
+		loginWait:    cmp.Or(cfg.LoginWait, loginWait),
 		log:          cfg.Log,
 		open:         map[*conn]struct{}{},
 	}
@@ -143,7 +143,7 @@ func Open(cfg Config) (*Platform, error) {
 	if err := p.load(store.dir, cfg.Devices); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	p.web = newWeb(p, cmp.Or(cfg.headerWait, loginWait))
+	p.web = newWeb(p)
 	if p.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, errors.Join(fmt.Errorf("platform cannot listen: %w", err), p.closeStore())
 	}
