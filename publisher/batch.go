@@ -96,10 +96,10 @@ func (b *batches) oldest() (message, bool) {
 	return b.take(b.waiting[0]), true
 }
 
-// next is when due will return something, while there is nothing to read; zero if nothing waits.
-func (b *batches) next() (at time.Time) {
+// next is when a batch becomes due; zero if none does. One that is overdue already waits for something else than time.
+func (b *batches) next(now time.Time) (at time.Time) {
 	for _, w := range b.waiting {
-		if at.IsZero() || w.due.Before(at) {
+		if w.due.After(now) && (at.IsZero() || w.due.Before(at)) {
 			at = w.due
 		}
 	}

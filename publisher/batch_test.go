@@ -173,7 +173,7 @@ func TestBatchWaitsNoLongerWhenTheClockIsPutBack(t *testing.T) {
 	e.Stored = now.Add(24 * time.Hour)
 	e.Event.Batch = mapping.Batch{Max: 10, Within: time.Minute}
 	b.add(now, "t", e, 1000)
-	if d := b.next().Sub(now); d != time.Minute {
+	if d := b.next(now).Sub(now); d != time.Minute {
 		t.Errorf("got a wait of %v, want a minute", d)
 	}
 }

@@ -182,15 +182,25 @@ func (d *drain) next() int {
 }
 
 // arm lets the timer fire when something is due. It is set anew only for an earlier time: waking too early is harmless
-// and cheaper than setting it for every message.
+// and cheaper than setting it for every message. What is overdue waits for room, which wakes by itself: a timer for it
+// would fire again and again until then.
 func (d *drain) arm(now time.Time) {
-	at := d.batches.next()
+	at := d.batches.next(now)
+	wake := func(t time.Time) {
+		if t.After(now) && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
 	if len(d.flights) > 0 {
-		at = earlier(at, d.due())
+		wake(d.due())
 	} else {
-		at = earlier(at, d.s.wire.stream.lastHeard().Add(d.cfg.KeepAlive+d.t.answer))
+		word := d.s.wire.stream.lastHeard().Add(d.cfg.KeepAlive + d.t.answer)
+		if !word.After(now) { // the peer is slow to take what waits for it
+			word = now.Add(slowWrite)
+		}
+		wake(word)
 		if d.alone != nil {
-			at = earlier(at, d.quiet.Add(d.t.quiet))
+			wake(d.quiet.Add(d.t.quiet))
 		}
 	}
 	if at.IsZero() || !d.armed.IsZero() && !at.Before(d.armed) {
@@ -198,13 +208,6 @@ func (d *drain) arm(now time.Time) {
 	}
 	d.armed = at
 	d.timer.Reset(at.Sub(now))
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // lost ends the session and says how it ended and, if it was sent alone, the event that was in flight first.
