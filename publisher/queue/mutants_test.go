@@ -27,10 +27,11 @@ func TestEveryPlantedBugIsKilled(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags", "mutants", "-o", publisher, "legacybridge/publisher").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	others := []run{{os.Args[0], "", "^TestModel$"}}
+	others := []run{{os.Args[0], "", "^TestModel$|Command|Audit"}} // those take long, and are of something else
+	all := run{os.Args[0], "", ""}
 	model := run{os.Args[0], "^TestModel$", ""}
 	delivery := []run{{publisher, "", "Mosquitto"}}
-	for _, r := range append(append(others, model), delivery...) {
+	for _, r := range append(delivery, all) {
 		if k := r.try(t, ""); k.test != "" {
 			t.Errorf("without a bug %s fails:\n%s", k.test, k.output)
 		}

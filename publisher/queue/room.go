@@ -39,8 +39,9 @@ func (q *Queue) admit(work []*request) (ready []*request, err error) {
 		}
 		if !ok {
 			stopped = true
-			q.hold(r)
-			q.enterFull(r.link)
+			link := r.link
+			q.hold(r) // which may be its caller's again from now on
+			q.enterFull(link)
 			continue
 		}
 		planned += int64(len(r.enc.rec))
