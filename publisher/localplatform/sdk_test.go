@@ -81,7 +81,8 @@ func TestPlatformServesTheVendorsClient(t *testing.T) {
 // startSecure runs a platform with TLS until the test ends.
 func startSecure(t *testing.T, secure *tls.Config) *localplatform.Platform {
 	t.Helper()
-	p, err := localplatform.Open(localplatform.Config{Listen: "127.0.0.1:0", Org: "legacy", Store: t.TempDir(), TLS: secure})
+	p, err := localplatform.Open(localplatform.Config{Listen: "127.0.0.1:0", Org: "legacy", Store: t.TempDir(), TLS: secure,
+		Devices: []localplatform.Device{{Type: "kiln", ID: "K-1"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
