@@ -74,7 +74,7 @@ func TestPowerCutAtEveryOperation(t *testing.T) {
 	list := workloads(max(n, 1))
 	cuts := cutAll(t, list, false)
 	t.Logf("%d workloads of up to %d operations, %d power cuts", len(list), n, cuts)
-	if cuts < 5*len(list) {
+	if cuts < 3*len(list) {
 		t.Errorf("%d cuts: the workloads did not do what they should", cuts)
 	}
 }
