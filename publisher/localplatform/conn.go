@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,9 +19,11 @@ type conn struct {
 	net.Conn
 	r    *bufio.Reader
 	host string
+	addr netip.Addr // for what is counted by address, see addressOf
 	port int
 
-	secure bool // TLS
+	secure  bool      // TLS
+	loginBy time.Time // the login must have come by then
 
 	// Set at login, before anything else uses them.
 	id        string // client id
@@ -78,7 +81,7 @@ func newConn(nc net.Conn) *conn {
 	if err != nil {
 		host = nc.RemoteAddr().String()
 	}
-	c := &conn{Conn: nc, r: bufio.NewReaderSize(nc, readAhead), host: host, written: make(chan struct{}), gone: make(chan struct{})}
+	c := &conn{Conn: nc, r: bufio.NewReaderSize(nc, readAhead), host: host, addr: addressOf(host), written: make(chan struct{}), gone: make(chan struct{})}
 	_, c.secure = nc.(*tls.Conn)
 	if a, ok := nc.LocalAddr().(*net.TCPAddr); ok {
 		c.port = a.Port

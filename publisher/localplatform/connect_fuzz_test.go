@@ -16,7 +16,7 @@ func FuzzLogin(f *testing.F) {
 	f.Add([]byte("\x10\xff\xff\xff\xff\x7f"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const limit = 10_000
-		raw, refusal := readLogin(bytes.NewReader(b), limit)
+		raw, refusal := readLogin(bytes.NewReader(b), limit, func() bool { return true })
 		if refusal != nil {
 			if refusal.Why == "" || refusal.Connack != 0 {
 				t.Fatalf("got %+v, want a reason and no answer", refusal)

@@ -68,3 +68,9 @@ func (p *Platform) HoldDisk() (release func()) {
 	p.journal.fileMu.Lock()
 	return p.journal.fileMu.Unlock
 }
+
+// Slowdown is how long the next login from host has to wait.
+func (p *Platform) Slowdown(host string) time.Duration { return p.slow.delay(addressOf(host)) }
+
+// WrongLogin is one from host.
+func (p *Platform) WrongLogin(host string) { p.wrongLogin(host, addressOf(host)) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -17,9 +18,11 @@ const loginWait = 10 * time.Second
 // Bounds on connections. One that waits costs a few KiB, one that has logged in about 100.
 const (
 	maxSessions = 1000 // logged in; the next login is answered with 3
-	maxWaiting  = 256  // not logged in; the one that has waited longest makes room
+	maxWaiting  = 256  // not logged in; one of the address with most of them makes room
 	maxOpen     = maxSessions + 2*maxWaiting
-	maxKept     = 2 * maxSessions // sessions that outlast their connection, and live ones
+	// maxLingering is how many of those that end may wait for their peer; they must not keep newcomers out.
+	maxLingering = 64
+	maxKept      = 2 * maxSessions // sessions that outlast their connection, and live ones
 )
 
 // accept takes connections until the listener is closed. It is an error if ctx was not done then.
@@ -29,6 +32,7 @@ func (p *Platform) accept(ctx context.Context) error {
 		switch {
 		case err == nil:
 			p.begin(ctx, newConn(nc))
+			p.awaitRoom(ctx)
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -45,55 +49,138 @@ func (p *Platform) accept(ctx context.Context) error {
 
 const acceptPause = 100 * time.Millisecond
 
-// begin serves c in a goroutine of its own, if there is room.
+// awaitRoom returns when another connection may be taken. It waits for those that are ending, and for no others: the
+// rest are bounded otherwise. Meanwhile newcomers wait in the kernel, instead of being turned down.
+func (p *Platform) awaitRoom(ctx context.Context) {
+	for {
+		p.mu.Lock()
+		n := len(p.open)
+		p.mu.Unlock()
+		if n < maxOpen {
+			return
+		}
+		select {
+		case <-p.left:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// begin serves c in a goroutine of its own. Of those that have not logged in, one makes room if need be.
 func (p *Platform) begin(ctx context.Context, c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopping || len(p.open) >= maxOpen {
-		p.silent.Add(1)
+	if p.stopping {
 		_ = c.Conn.Close()
 		return
 	}
 	if len(p.waiting) >= maxWaiting {
-		p.waiting[0].end(nil)
-		p.waiting = slices.Delete(p.waiting, 0, 1)
+		i := crowded(p.waiting)
+		p.waiting[i].end(nil)
+		p.waiting = slices.Delete(p.waiting, i, i+1)
 	}
 	p.open[c] = struct{}{}
 	p.waiting = append(p.waiting, c)
-	_ = c.Conn.SetReadDeadline(time.Now().Add(p.loginWait)) // an error shows at the first read
+	c.loginBy = time.Now().Add(p.loginWait)
+	_ = c.Conn.SetReadDeadline(c.loginBy) // an error shows at the first read
 	p.serving.Go(func() { p.serve(ctx, c) })
+}
+
+// crowded returns the one of waiting that makes room: the oldest of the address that has most, so that a crowd does not
+// push out the others.
+func crowded(waiting []*conn) (index int) {
+	count := make(map[netip.Addr]int, len(waiting))
+	most := 0
+	for i := len(waiting) - 1; i >= 0; i-- { // the last to reach the highest count is the oldest of its address
+		a := waiting[i].addr
+		if count[a]++; count[a] >= most {
+			most, index = count[a], i
+		}
+	}
+	return index
 }
 
 // serve is the life of one connection.
 func (p *Platform) serve(ctx context.Context, c *conn) {
-	defer func() {
-		p.mu.Lock()
-		delete(p.open, c)
-		p.mu.Unlock()
-	}()
-	first, _ := c.r.Peek(1) // an error shows at the next read
-	web := len(first) == 1 && isHTTP(first[0])
-	var raw []byte
-	var err *wiotp.Refusal
-	if !web {
-		raw, err = readLogin(c.r, p.maxPayload)
+	defer p.leave(c)
+	l, silent, err := p.receive(ctx, c)
+	switch {
+	case l == nil && silent == nil && err == nil:
+		p.web.serve(c)
+	case silent != nil:
+		p.silent.Add(1)
+		p.refusals.silent(c.host, silent)
+		c.finish(false) // it was not told anything
+		return
+	case err != nil:
+		p.refuse(c, err)
+	default:
+		p.session(ctx, c, l)
 	}
+	p.finish(c)
+}
+
+// receive waits for the login and decides about it. What is silent did not send one; nothing at all is an HTTP client.
+func (p *Platform) receive(ctx context.Context, c *conn) (l *login, silent *wiotp.Refusal, err error) {
+	defer p.arrived(c)
+	if silent = c.handshake(); silent != nil {
+		return nil, silent, nil
+	}
+	if first, _ := c.r.Peek(1); len(first) == 1 && isHTTP(first[0]) { // an error shows at the next read
+		return nil, nil, nil
+	}
+	large := false
+	raw, silent := readLogin(c.r, p.maxPayload, func() bool { large = p.takeLarge(c); return large })
+	if large {
+		defer func() { <-p.large }()
+	}
+	if silent != nil {
+		return nil, silent, nil
+	}
+	if !p.slow.wait(ctx, c.addr, c.gone) {
+		return nil, nil, errHurried
+	}
+	l, err = p.admit(c, raw)
+	return l, nil, err
+}
+
+var errHurried = &wiotp.Refusal{Rule: "slowdown", Code: wiotp.AuthDelayed, Connack: wiotp.ConnackUnavailable,
+	Why: "too many logins at once from an address with many wrong ones"}
+
+// arrived takes c out of those that wait for their login.
+func (p *Platform) arrived(c *conn) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if i := slices.Index(p.waiting, c); i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
 	}
+}
+
+func (p *Platform) leave(c *conn) {
+	p.mu.Lock()
+	delete(p.open, c)
 	p.mu.Unlock()
-	if web {
-		p.web.serve(c)
-	} else if err != nil {
-		p.silent.Add(1)
-		p.refusals.silent(c.host, err)
-	} else if l, err := p.admit(c, raw); err != nil {
-		p.refuse(c, err)
-	} else {
-		p.session(ctx, c, l)
+	select {
+	case p.left <- struct{}{}:
+	default:
 	}
-	c.finish(!p.isStopping())
+}
+
+// finish closes the socket of c, and takes its time only if few others do.
+func (p *Platform) finish(c *conn) {
+	p.mu.Lock()
+	linger := !p.stopping && p.lingering < maxLingering
+	if linger {
+		p.lingering++
+	}
+	p.mu.Unlock()
+	c.finish(linger)
+	if linger {
+		p.mu.Lock()
+		p.lingering--
+		p.mu.Unlock()
+	}
 }
 
 // session runs an accepted login until the connection ends.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -15,18 +17,27 @@ import (
 // refusedLevel5 is how MQTT 5 is told that it is not spoken here: in its own form.
 const refusedLevel5 byte = 0x84
 
-// minLogin is room for any client id, key and token, however small max_payload is.
-const minLogin = 4096
+const (
+	// minLogin is room for any client id, key and token, however small max_payload is.
+	minLogin = 4096
+	// maxLogin is the longest login that MQTT's fields allow, however large max_payload is.
+	maxLogin = 5*(2+math.MaxUint16) + 64
+	// maxLarge bounds the logins above minLogin that are read at a time: strangers must not fill the memory.
+	maxLarge = 16
+)
 
-// readLogin reads the first packet. A longer one than limit is refused before its body is read, and the buffer grows
-// only with what came.
-func readLogin(r io.Reader, limit int) ([]byte, *wiotp.Refusal) {
+// readLogin reads the first packet. A longer one than limit is refused before its body is read. Before it reads one
+// above minLogin, it asks whether there is room.
+func readLogin(r io.Reader, limit int, room func() bool) ([]byte, *wiotp.Refusal) {
 	var b [5]byte
 	if _, err := io.ReadFull(r, b[:1]); err != nil {
 		return nil, silence(err)
 	}
+	if b[0] == tlsRecord {
+		return nil, errTLSToPlain
+	}
 	if b[0] != connectPacket {
-		return nil, &wiotp.Refusal{Rule: "login", Code: wiotp.BadData, Why: "the first bytes are not an MQTT login; TLS, HTTP or a scan"}
+		return nil, &wiotp.Refusal{Rule: "login", Code: wiotp.BadData, Why: "the first bytes are not an MQTT login; HTTP or a scan"}
 	}
 	size, n := 0, 1
 	for shift := 0; ; shift += 7 {
@@ -42,17 +53,30 @@ func readLogin(r io.Reader, limit int) ([]byte, *wiotp.Refusal) {
 			break
 		}
 	}
-	if limit = max(limit, minLogin); n+size > limit {
+	if limit = min(max(limit, minLogin), maxLogin); n+size > limit {
 		return nil, &wiotp.Refusal{Rule: "login", Code: wiotp.FirstPacketLarge, Why: fmt.Sprintf("a login of %d bytes, at most %d are allowed", n+size, limit)}
 	}
-	raw, err := io.ReadAll(io.LimitReader(io.MultiReader(bytes.NewReader(b[:n]), r), int64(n+size)))
-	if err == nil && len(raw) < n+size {
-		err = io.ErrUnexpectedEOF
+	if n+size > minLogin && !room() {
+		return nil, silence(os.ErrDeadlineExceeded)
 	}
-	if err != nil {
+	raw := append(make([]byte, 0, n+size), b[:n]...)
+	if _, err := io.ReadFull(r, raw[n:n+size]); err != nil {
 		return nil, silence(err)
 	}
-	return raw, nil
+	return raw[:n+size], nil
+}
+
+// takeLarge waits for one of the places for large logins, as long as the login may take.
+func (p *Platform) takeLarge(c *conn) bool {
+	late := time.NewTimer(time.Until(c.loginBy))
+	defer late.Stop()
+	select {
+	case p.large <- struct{}{}:
+		return true
+	case <-late.C:
+	case <-c.gone:
+	}
+	return false
 }
 
 // silence is why a first packet did not come whole.
@@ -89,6 +113,7 @@ func (p *Platform) admit(c *conn, raw []byte) (*login, error) {
 	default:
 		c.known = true
 		if err := p.authenticate(c, l); err != nil {
+			p.wrongLogin(c.host, c.addr)
 			return nil, err
 		}
 		if err := p.cleanSession.Check(id, l.clean); err != nil {
@@ -148,6 +173,13 @@ func (p *Platform) admitWill(c *conn, l *login) error {
 	return nil
 }
 
+// wrongLogin counts a login with wrong credentials.
+func (p *Platform) wrongLogin(host string, a netip.Addr) {
+	if p.slow.wrong(a) {
+		p.refusals.slowed(host)
+	}
+}
+
 func unauthorized(rule, format string, args ...any) error {
 	return &wiotp.Refusal{Rule: rule, Code: wiotp.NotAuthorized, Connack: wiotp.ConnackUnauthorized, Why: fmt.Sprintf(format, args...)}
 }
@@ -168,7 +200,9 @@ func (p *Platform) refuse(c *conn, err error) {
 	_ = c.Conn.SetWriteDeadline(time.Now().Add(closeGrace)) // it is closed next, answered or not
 	_, _ = c.Conn.Write(answer)
 	p.refused.Add(1)
-	p.refusals.add(c.who(), r)
+	w := c.who()
+	w.crowd = p.slow.delay(c.addr) > 0
+	p.refusals.add(w, r)
 	p.logConnection(c, "login refused: "+r.Code.String())
 	if id, err := wiotp.ParseClientID(c.id); err == nil && c.known {
 		p.hub.failed(c, id, r)

@@ -2,6 +2,7 @@
 // device registry.
 //
 //	listener.go  accepts, waits for the login with a deadline, bounds the number of connections
+//	slowdown.go  makes guessing slow
 //	login.go     who may in: protocol, client id, credentials, will; answers refused logins itself
 //	conn.go      a socket whose writer is a goroutine of its own
 //	client.go    what a logged-in client sends; a violation closes the connection without an answer
@@ -88,15 +89,19 @@ type Platform struct {
 	connections  connectionLog
 	web          *web
 	refusals     *refusals
+	slow         *slowdown
 	log          *slog.Logger
 
 	events, commands, logins, refused, dropped, silent atomic.Uint64
 
-	mu       sync.Mutex
-	open     map[*conn]struct{} // every connection
-	waiting  []*conn            // those that have not logged in, oldest first
-	stopping bool
-	serving  sync.WaitGroup
+	mu        sync.Mutex
+	open      map[*conn]struct{} // every connection
+	waiting   []*conn            // those that have not logged in, oldest first
+	stopping  bool
+	lingering int           // see finish
+	left      chan struct{} // has room for one; told of each connection that ends
+	large     chan struct{} // has a place for each large login that is read
+	serving   sync.WaitGroup
 }
 
 // Open takes the store, makes a key at first start, and listens. Run serves, and must be called: it gives back what
@@ -117,6 +122,9 @@ func Open(cfg Config) (*Platform, error) {
 		loginWait:    cmp.Or(cfg.LoginWait, loginWait),
 		log:          cfg.Log,
 		open:         map[*conn]struct{}{},
+		left:         make(chan struct{}, 1),
+		large:        make(chan struct{}, maxLarge),
+		slow:         newSlowdown(),
 	}
 	if p.maxPayload == 0 {
 		p.maxPayload = wiotp.MaxPayload

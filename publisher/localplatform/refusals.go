@@ -3,6 +3,7 @@ package localplatform
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type folded struct {
 type who struct {
 	id   string // client id, "" before the login
 	addr string // host
+
+	crowd bool // one of many refused ones of its address: folded with them
 }
 
 func newRefusals(log *slog.Logger) *refusals {
@@ -49,7 +52,7 @@ func newRefusals(log *slog.Logger) *refusals {
 // add logs r, or counts it if the same client broke the same rule within a minute.
 func (f *refusals) add(w who, r *wiotp.Refusal) {
 	name, detail := w.id, ""
-	if name == "" {
+	if name == "" || w.crowd {
 		name = w.addr
 	}
 	if r.Rule == ruleUnregistered { // each device is news
@@ -62,14 +65,28 @@ func (f *refusals) add(w who, r *wiotp.Refusal) {
 		return
 	}
 	e.level, e.msg = slog.LevelWarn, "connection closed"
-	e.attrs = []any{"rule", r.Rule, "code", int(r.Code), "id", w.id, "addr", w.addr, "err", r.Why}
+	e.attrs = []any{"rule", r.Rule, "code", int(r.Code), "id", w.id, "addr", w.addr, "err", cutText(r.Why)}
 	if r.Connack != 0 {
 		e.msg, e.attrs = "login refused", append(e.attrs, "connack", int(r.Connack))
 	}
 	f.say(e)
 }
 
-// silent counts a connection that ended before its login. It has no line of its own, only one a minute per address.
+// slowed tells that an address is served slowly from now on.
+func (f *refusals) slowed(addr string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := f.note(kind{"slowdown", addr, "begins"})
+	if e == nil {
+		return
+	}
+	e.level, e.msg = slog.LevelWarn, "many wrong logins within a minute, the address is served slowly until it has been quiet for one"
+	e.attrs = []any{"rule", "slowdown", "code", int(wiotp.AuthDelayed), "addr", addr}
+	f.say(e)
+}
+
+// silent counts a connection that ended before its login. It has no line of its own, only one a minute per address. One
+// that speaks TLS to a port without it, or the reverse, has: someone looks for the reason.
 func (f *refusals) silent(addr string, r *wiotp.Refusal) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -78,7 +95,11 @@ func (f *refusals) silent(addr string, r *wiotp.Refusal) {
 		return
 	}
 	e.level, e.msg, e.n = slog.LevelInfo, "connections without a login", 1
-	e.attrs = []any{"rule", r.Rule, "code", int(r.Code), "addr", addr, "err", r.Why}
+	e.attrs = []any{"rule", r.Rule, "code", int(r.Code), "addr", addr, "err", cutText(r.Why)}
+	if r.Rule == ruleTLS {
+		e.level, e.n = slog.LevelWarn, 0
+		f.say(e)
+	}
 }
 
 // request logs an HTTP request that was turned down.
@@ -108,6 +129,16 @@ func (f *refusals) lost(w who, n int) {
 	e.level, e.msg, e.attrs = slog.LevelWarn, "subscriber too slow or away too long, oldest messages dropped", []any{"rule", "buffer", "id", w.id, "addr", w.addr}
 	f.say(e)
 	e.n = n - 1
+}
+
+// maxText bounds what a client can put into a line: topics and filters have up to 64 KiB.
+const maxText = 512
+
+func cutText(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "…"
 }
 
 // note counts k. It returns an empty entry to fill if k is new.

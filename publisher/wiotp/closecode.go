@@ -16,6 +16,7 @@ const (
 	BadData           CloseCode = 105
 	TooManyFilters    CloseCode = 154
 	KeepaliveTimeout  CloseCode = 160
+	TLSFailed         CloseCode = 163
 	NoData            CloseCode = 164
 	FirstPacketLarge  CloseCode = 165
 	BadClientID       CloseCode = 166
@@ -77,7 +78,7 @@ var closeCodes = map[CloseCode]struct {
 	BadData:           {"data not valid MQTT", ReportError},
 	TooManyFilters:    {"too many subscriptions", Configure},
 	KeepaliveTimeout:  {"keepalive timeout", Retry},
-	163:               {"TLS handshake failed", Configure},
+	TLSFailed:         {"TLS handshake failed", Configure},
 	NoData:            {"no login in time", Configure},
 	FirstPacketLarge:  {"first packet too large", Configure},
 	BadClientID:       {"client id not valid", Configure},
