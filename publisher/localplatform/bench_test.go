@@ -4,41 +4,21 @@ import (
 	"bufio"
 	"encoding/binary"
 	"io"
-	"log/slog"
 	"net"
 	"testing"
 	"time"
-
-	mqtt "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/hooks/auth"
-	"github.com/mochi-mqtt/server/v2/listeners"
 )
 
-// BenchmarkQoS1 is one publisher with 100 events in flight and one subscriber, through the platform and through the
-// bare library: the difference is what our rules and sockets cost or save.
+// BenchmarkQoS1 is one publisher with 100 events in flight and one subscriber: through memory, and with a subscriber
+// whose session is kept on disk, where an event is acknowledged after an fsync that many share.
 func BenchmarkQoS1(b *testing.B) {
-	b.Run("platform", func(b *testing.B) {
+	b.Run("memory", func(b *testing.B) {
 		s := start(b, nil)
 		flow(b, s.Addr().String(), own(s, "a:legacy:pub"), own(s, "a:legacy:sub"))
 	})
-	b.Run("bare", func(b *testing.B) {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			b.Fatal(err)
-		}
-		s := mqtt.New(&mqtt.Options{Logger: slog.New(slog.DiscardHandler)})
-		s.Options.Capabilities.MaximumInflight = 65535
-		if err := s.AddHook(new(auth.AllowHook), nil); err != nil {
-			b.Fatal(err)
-		}
-		if err := s.AddListener(listeners.NewNet("tcp", ln)); err != nil {
-			b.Fatal(err)
-		}
-		if err := s.Serve(); err != nil {
-			b.Fatal(err)
-		}
-		defer s.Close()
-		flow(b, ln.Addr().String(), connect{id: "pub"}, connect{id: "sub"})
+	b.Run("kept", func(b *testing.B) {
+		s := start(b, stored(b.TempDir()))
+		flow(b, s.Addr().String(), own(s, "a:legacy:pub"), kept(s, "a:legacy:sub"))
 	})
 }
 

@@ -144,7 +144,7 @@ func (h *hub) give(s *session, d *delivery) {
 		h.dropOldest(s, s.pending.peek())
 	}
 	h.pump(s)
-	if h.filling(s) {
+	if d.qos > 0 && h.filling(s) {
 		h.behind = s
 	}
 }

@@ -32,7 +32,9 @@
 // What holds: a message reaches every subscriber whose filter matches, in the order of its publisher, never with RETAIN.
 // A PUBACK or PUBREC means that it is on disk for every durable subscription that gets it with QoS 1 or 2. For a
 // subscriber that is away or slow, so many messages wait (rules.buffer, and bounds in bytes); the oldest give way, each
-// loss counted and logged. A client that takes neither messages nor answers holds up itself, then is hung up on (178).
+// loss counted and logged. Publishers wait for a subscriber of QoS 1 or 2 that reads and falls behind, but for one that is
+// stuck only a moment (throttle.go). A client that takes neither messages nor answers holds up itself, then is hung up on
+// (178).
 //
 // Where the platform's documents are silent: an API key with devices of its own receives only what is about those. Two
 // overlapping filters of one client deliver once, with the higher QoS, but shared ones are separate. What a member of a

@@ -42,9 +42,10 @@ func (c *conn) pause(d time.Duration) error {
 }
 
 const (
-	// stuckAfter is how long a message waits for a subscriber with a durable subscription whose buffer is filling,
-	// before the oldest give way: one that takes nothing for so long is stuck.
-	stuckAfter = time.Second
+	// stuckAfter is how long a message waits for a durable subscriber whose buffer is filling, before the oldest give
+	// way: one that takes nothing for so long is stuck. Others, such as a terminal that shows events, are given less.
+	stuckAfter      = time.Second
+	stuckAfterBrief = stuckAfter / 10
 	// slowWait is a wait that a subscriber of 50 messages a second does not cause, more than twice what the hosted
 	// platform lets an application send; slowTimes of them make a subscriber slow.
 	slowWait  = 20 * time.Millisecond
@@ -53,9 +54,9 @@ const (
 	slowFor = 10 * time.Second
 )
 
-// filling says whether s should be waited for: it is durable, connected and behind by half its buffer.
+// filling says whether s should be waited for: it is connected and behind by half its buffer.
 func (h *hub) filling(s *session) bool {
-	return s.durable() && s.conn != nil && s.pending.live > h.buffer/2 && time.Now().After(s.slow)
+	return s.conn != nil && (s.pending.live > h.buffer/2 || s.bytes > s.maxBytes()/2) && time.Now().After(s.slow)
 }
 
 // yield lets a subscriber that is filling catch up, before the publisher c goes on. One that does not, in time, is not
@@ -68,13 +69,16 @@ func (h *hub) yield(c *conn, s *session) {
 	if s.room == nil {
 		s.room = make(chan struct{})
 	}
-	room, wait := s.room, h.filling(s)
+	room, wait, limit := s.room, h.filling(s), stuckAfterBrief
+	if s.durable() {
+		limit = stuckAfter
+	}
 	h.unlock()
 	if !wait {
 		return
 	}
 	began := time.Now()
-	timer := time.NewTimer(stuckAfter)
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	stuck := false
 	select {
@@ -97,7 +101,7 @@ func (h *hub) yield(c *conn, s *session) {
 
 // caughtUp releases who waits for s.
 func (h *hub) caughtUp(s *session) {
-	if s.room != nil && s.pending.live <= h.buffer/2 {
+	if s.room != nil && s.pending.live <= h.buffer/2 && s.bytes <= s.maxBytes()/2 {
 		close(s.room)
 		s.room = nil
 	}
