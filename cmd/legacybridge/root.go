@@ -45,7 +45,7 @@ With your own:       legacybridge check -c FILE, then legacybridge run -c FILE`,
 	f.BoolVar(&g.noColor, "no-color", false, "no colours (also NO_COLOR)")
 	f.DurationVar(&g.timeout, "timeout", 0, "limit for everything that waits, such as 30s")
 
-	root.AddCommand(newDemoCmd(g), newCheckCmd(g), newRunCmd(g), newPlatformCmd(g), newWatchCmd(g), newSendCmd(g), newStressCmd(g),
+	root.AddCommand(newDemoCmd(g), newCheckCmd(g), newRunCmd(g), newPlatformCmd(g), newWatchCmd(g), newSendCmd(g), newStressCmd(g), newDevicesCmd(g),
 		newQueueCmd(g), newDeadCmd(g), newVersionCmd(g))
 	return root
 }

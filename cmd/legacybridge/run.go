@@ -104,6 +104,11 @@ func (s *site) run(ctx context.Context) (err error) {
 	settleMemory()
 	go s.board.listen(ctx, s.cfg.Links)
 	go s.board.certificates(ctx, s.cfg.Certificates)
+	if s.cfg.Registry.URL != "" && !s.once { // the embedded platform registers the configuration's devices itself
+		if r, err := openRegistry(s.cfg, "", "", ""); err == nil {
+			go preflight(ctx, s.log.With("source", "registry"), r, s.cfg.LocalCfg.Devices)
+		}
+	}
 	delivered := make(chan error, 1)
 	go func() { delivered <- pub.Run(deliver) }()
 	var reading sync.WaitGroup
