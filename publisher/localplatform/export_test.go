@@ -17,8 +17,8 @@ func (p *Platform) SetLoginWait(d time.Duration) {
 const (
 	MaxWaiting  = maxWaiting
 	MaxSessions = maxSessions
-	MaxHTTP     = maxHTTP
 	MaxBehind   = maxBehind
+	MaxHTTP     = maxHTTP
 )
 
 // FailDisk makes every later fsync of the store fail, and writes something to sync.
@@ -74,3 +74,10 @@ func (p *Platform) Slowdown(host string) time.Duration { return p.slow.delay(add
 
 // WrongLogin is one from host.
 func (p *Platform) WrongLogin(host string) { p.wrongLogin(host, addressOf(host)) }
+
+// Forgive forgets wrong logins.
+func (p *Platform) Forgive() {
+	p.slow.mu.Lock()
+	defer p.slow.mu.Unlock()
+	clear(p.slow.tries)
+}

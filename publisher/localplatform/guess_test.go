@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"legacybridge/publisher/localplatform"
+	"legacybridge/publisher/wiotp"
 )
 
 // dialFrom connects from another address of this machine.
@@ -114,4 +115,68 @@ func TestSilentCrowdPushesOutItself(t *testing.T) {
 	crowd[0].wantClosed()
 	lone.send(own(s, "a:legacy:lone").bytes())
 	lone.want(0x20, 2, 0, 0)
+}
+
+func TestWrongLoginsOverHTTPCountToo(t *testing.T) {
+	s := start(t, nil)
+	key, token := s.Key()
+	wrong := restOf(t, s).as(key, token.Reveal()+"x")
+	for range 4 {
+		wrong.want(401, "GET", "device/types", nil)
+		wrong.want(403, "POST", "application/types/kiln/devices/K-1/events/t", "{}")
+	}
+	for range 20 { // a browser's first request claims nothing
+		wrong.as("", "").want(401, "GET", "device/types", nil)
+	}
+	if got := s.Slowdown("127.0.0.1"); got != 0 {
+		t.Errorf("got %v before the tenth, want none", got)
+	}
+	wrong.as(wiotp.UseTokenAuth, "guessed-token").want(403, "POST", "device/types/kiln/devices/K-1/events/t", "{}")
+	wrong.as("g/legacy/edge/G-1", "guessed-token").want(403, "POST", "device/types/kiln/devices/K-1/events/t", "{}")
+	s.log.wait(t, "rule=slowdown", "code=176", "addr=127.0.0.1")
+	began := time.Now()
+	restOf(t, s).want(200, "GET", "device/types", nil)
+	if took := time.Since(began); took < 250*time.Millisecond {
+		t.Errorf("got an answer after %v, want it to wait", took)
+	}
+	other := dialFrom(t, s, "127.0.0.2")
+	other.send(own(s, "a:legacy:other").bytes())
+	other.want(0x20, 2, 0, 0)
+}
+
+// What is answered must not say which keys and devices there are.
+func TestAnswersToWrongLoginsAreAlike(t *testing.T) {
+	s := startFull(t, nil)
+	key, token := s.Key()
+	for _, path := range []string{"application/types/kiln/devices/K-2/events/t", "device/types/kiln/devices/K-2/events/t", "device/types/kiln/devices/K-9/events/t"} {
+		var answers []string
+		for _, l := range [][2]string{{key, "wrong-token"}, {"a-legacy-unknown", token.Reveal()}, {wiotp.UseTokenAuth, "wrong-token"}, {"g/legacy/edge/G-1", "wrong-token"}, {"g/legacy/edge/G-9", "wrong-token"}} {
+			s.Forgive()
+			status, _, body := restOf(t, s).as(l[0], l[1]).raw("POST", path, "{}")
+			answers = append(answers, fmt.Sprint(status, string(body)))
+		}
+		for _, a := range answers {
+			if a != answers[0] {
+				t.Errorf("%s: got %q and %q, want them alike", path, answers[0], a)
+			}
+		}
+	}
+}
+
+func TestIdleHTTPCrowdPushesOutItself(t *testing.T) {
+	s := start(t, nil)
+	lone := dialFrom(t, s, "127.0.0.2")
+	lone.send([]byte("GET /api/v0002/x HTTP/1.1\r\n"))
+	var crowd []*raw
+	for range 2 * localplatform.MaxHTTP {
+		c := dial(t, s)
+		c.send([]byte("GET "))
+		crowd = append(crowd, c)
+	}
+	crowd[0].wantClosed()
+	lone.send([]byte("Host: x\r\n\r\n"))
+	line, err := lone.r.ReadString('\n')
+	if err != nil || line != "HTTP/1.1 404 Not Found\r\n" {
+		t.Errorf("got %q, %v, want an answer", line, err)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -42,6 +43,7 @@ type webConn struct {
 	net.Conn
 	r    io.Reader // has the first bytes, which were read to tell HTTP from MQTT
 	host string
+	addr netip.Addr
 	gone chan struct{} // closed when the server has let go
 
 	busy bool // a request with good credentials is being answered; guarded by web.mu
@@ -94,7 +96,7 @@ func (w *web) stop() {
 
 // serve takes a connection, and returns when the server has let go of it.
 func (w *web) serve(nc *conn) {
-	c := &webConn{Conn: nc.Conn, r: nc.r, host: nc.host, gone: make(chan struct{})}
+	c := &webConn{Conn: nc.Conn, r: nc.r, host: nc.host, addr: nc.addr, gone: make(chan struct{})}
 	if !w.enter(c) {
 		_ = c.SetWriteDeadline(time.Now().Add(closeGrace))
 		_, _ = io.WriteString(c, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
@@ -109,15 +111,22 @@ func (w *web) serve(nc *conn) {
 	}
 }
 
-// enter makes room for c: the connection that has been idle or has not proved itself for longest goes.
+// enter makes room for c: of the connections that are idle or have not proved themselves, the oldest of the address that
+// has most of them goes.
 func (w *web) enter(c *webConn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.open) >= maxHTTP {
-		i := slices.IndexFunc(w.open, func(c *webConn) bool { return !c.busy })
-		if i < 0 {
+		idle := make([]*webConn, 0, maxHTTP)
+		for _, c := range w.open {
+			if !c.busy {
+				idle = append(idle, c)
+			}
+		}
+		if len(idle) == 0 {
 			return false
 		}
+		i := slices.Index(w.open, idle[crowded(len(idle), func(i int) netip.Addr { return idle[i].addr })])
 		_ = w.open[i].Close()
 		w.open = slices.Delete(w.open, i, i+1)
 	}
@@ -177,6 +186,8 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if !c.sameAuthorization(r) {
 		err = &restError{status: http.StatusForbidden, close: true,
 			refusal: &wiotp.Refusal{Rule: "http", Code: wiotp.AuthorizationHTTP, Why: "the Authorization header changed within one connection; open a connection for each client"}}
+	} else if _, _, claims := r.BasicAuth(); claims && !w.p.slow.wait(r.Context(), c.addr, nil) {
+		return // the connection has gone meanwhile
 	} else {
 		status, reply, err = call.answer()
 	}
@@ -184,6 +195,9 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		e := asRestError(err)
 		status, reply = e.status, e.body()
 		e.headers(h)
+		if _, _, claims := r.BasicAuth(); claims && e.wrongLogin { // the first request of a browser claims nothing
+			w.p.wrongLogin(c.host, c.addr)
+		}
 		if e.refusal != nil {
 			w.p.refused.Add(1)
 			w.p.refusals.request(c.host, status, e.refusal)

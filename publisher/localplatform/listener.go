@@ -76,7 +76,7 @@ func (p *Platform) begin(ctx context.Context, c *conn) {
 		return
 	}
 	if len(p.waiting) >= maxWaiting {
-		i := crowded(p.waiting)
+		i := crowded(len(p.waiting), func(i int) netip.Addr { return p.waiting[i].addr })
 		p.waiting[i].end(nil)
 		p.waiting = slices.Delete(p.waiting, i, i+1)
 	}
@@ -87,13 +87,13 @@ func (p *Platform) begin(ctx context.Context, c *conn) {
 	p.serving.Go(func() { p.serve(ctx, c) })
 }
 
-// crowded returns the one of waiting that makes room: the oldest of the address that has most, so that a crowd does not
+// crowded returns which of n connections makes room: the first of the address that has most, so that a crowd does not
 // push out the others.
-func crowded(waiting []*conn) (index int) {
-	count := make(map[netip.Addr]int, len(waiting))
+func crowded(n int, addr func(i int) netip.Addr) (index int) {
+	count := make(map[netip.Addr]int, n)
 	most := 0
-	for i := len(waiting) - 1; i >= 0; i-- { // the last to reach the highest count is the oldest of its address
-		a := waiting[i].addr
+	for i := n - 1; i >= 0; i-- { // the last to reach the highest count is the oldest of its address
+		a := addr(i)
 		if count[a]++; count[a] >= most {
 			most, index = count[a], i
 		}

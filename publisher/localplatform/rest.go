@@ -142,7 +142,7 @@ func (c *call) enter(need wiotp.Permission) error {
 	u, ok := c.p.login(key, token)
 	if !ok {
 		return &restError{status: http.StatusUnauthorized, message: "the API key or its token is not valid", close: true, challenge: true,
-			refusal: c.p.wrongKey(key)}
+			wrongLogin: true, refusal: c.p.wrongKey(key)}
 	}
 	c.key, c.user = key, u
 	c.begin()

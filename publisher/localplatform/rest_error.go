@@ -21,6 +21,8 @@ type restError struct {
 	challenge bool     // ask for a login
 	allow     []string // methods
 
+	wrongLogin bool // counted against the client's address
+
 	refusal *wiotp.Refusal // for the log; nil is nothing to log
 }
 

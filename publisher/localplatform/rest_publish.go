@@ -106,6 +106,8 @@ func (c *call) deviceOrGateway() (*wiotp.Rights, error) {
 	return &wiotp.Rights{ID: id}, nil
 }
 
+// badLoginHTTP tells the client the same whatever was wrong: not which keys and devices there are.
 func badLoginHTTP(r *wiotp.Refusal) error {
-	return &restError{status: http.StatusForbidden, message: "not authenticated: " + r.Why, close: true, refusal: r}
+	return &restError{status: http.StatusForbidden, message: "not authenticated: no such API key, device or gateway, or another token", close: true,
+		wrongLogin: true, refusal: r}
 }

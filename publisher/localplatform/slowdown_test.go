@@ -127,11 +127,7 @@ func TestCrowdMakesRoomForOthers(t *testing.T) {
 		{[]netip.Addr{few, many, many, few}, 0},
 		{[]netip.Addr{many}, 0},
 	} {
-		var waiting []*conn
-		for _, a := range c.waiting {
-			waiting = append(waiting, &conn{addr: a})
-		}
-		if got := crowded(waiting); got != c.want {
+		if got := crowded(len(c.waiting), func(i int) netip.Addr { return c.waiting[i] }); got != c.want {
 			t.Errorf("%v: got %d, want %d", c.waiting, got, c.want)
 		}
 	}
