@@ -108,7 +108,7 @@ func (d *drain) step(ctx context.Context) (lost, err error) {
 	if why := d.silent(now); why != "" {
 		return &Failure{Code: codeSilent, Server: d.s.server.addr, Why: why}, nil
 	}
-	full, err := d.fill(now)
+	full, err := d.fill(ctx, now)
 	if err != nil || ctx.Err() != nil || d.hasty || d.done() {
 		return nil, err
 	}

@@ -181,7 +181,7 @@ func (p *Publisher) judge(ctx context.Context, end *drop, suspect *queue.Entry, 
 		if end.code != 0 {
 			because = "it says " + end.code.String()
 		}
-		if err := p.setAside(*suspect, codeRefused, "the server hangs up right after this event, also when it is sent alone: "+because); err != nil {
+		if err := p.setAside(ctx, *suspect, codeRefused, "the server hangs up right after this event, also when it is sent alone: "+because); err != nil {
 			return 0, err
 		}
 	}
@@ -238,9 +238,13 @@ func (p *Publisher) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// setAside makes a dead letter of an event of the queue.
-func (p *Publisher) setAside(e queue.Entry, code, why string) error {
-	if err := p.queue.SetAside(e, code, why); err != nil {
+// setAside makes a dead letter of an event of the queue. If ctx ends while the disk has no room for it, the event stays in
+// the queue.
+func (p *Publisher) setAside(ctx context.Context, e queue.Entry, code, why string) error {
+	if err := p.queue.SetAside(ctx, e, code, why); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	p.state.SetAside++

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -10,7 +11,7 @@ import (
 )
 
 // fill publishes while the window has room. full says that it stopped because the peer does not take more.
-func (d *drain) fill(now time.Time) (full bool, err error) {
+func (d *drain) fill(ctx context.Context, now time.Time) (full bool, err error) {
 	d.s.wire.cork() // many small events leave in one system call
 	defer d.s.wire.uncork()
 	for d.hasty = false; len(d.flights) < d.cfg.Window && !d.hasty; {
@@ -46,7 +47,7 @@ func (d *drain) fill(now time.Time) (full bool, err error) {
 		if d.dry {
 			return false, nil
 		}
-		if err := d.read(now); err != nil {
+		if err := d.read(ctx, now); err != nil {
 			return false, err
 		}
 	}
@@ -54,7 +55,7 @@ func (d *drain) fill(now time.Time) (full bool, err error) {
 }
 
 // read takes the next event of the queue and decides what becomes of it.
-func (d *drain) read(now time.Time) error {
+func (d *drain) read(ctx context.Context, now time.Time) error {
 	e, ok := queue.Entry{}, true
 	if d.held != nil {
 		e, d.held = *d.held, nil
@@ -73,7 +74,7 @@ func (d *drain) read(now time.Time) error {
 	}
 	topic := d.topicOf(&e)
 	if code, why := d.unsendable(&e, topic); code != "" {
-		return d.aside(e, code, why)
+		return d.aside(ctx, e, code, why)
 	}
 	if d.breaker.topics != nil {
 		if d.breaker.wantsWitness(topic) && !d.asked {
@@ -89,7 +90,7 @@ func (d *drain) read(now time.Time) error {
 		}
 		if d.breaker.topicRefused(topic) {
 			if !d.breaker.try(topic, now) {
-				return d.aside(e, codeTopic, "the server hangs up on the topic "+topic+": is the device registered?")
+				return d.aside(ctx, e, codeTopic, "the server hangs up on the topic "+topic+": is the device registered?")
 			}
 			d.alone = ptr(e)
 			return nil
@@ -104,9 +105,9 @@ func (d *drain) read(now time.Time) error {
 }
 
 // aside makes a dead letter of an event that is not sent. That waits for the disk, and there may be a million of them.
-func (d *drain) aside(e queue.Entry, code, why string) error {
+func (d *drain) aside(ctx context.Context, e queue.Entry, code, why string) error {
 	d.hasty = true
-	return d.setAside(e, code, why)
+	return d.setAside(ctx, e, code, why)
 }
 
 // ptr keeps the entries that are not put aside, nearly all, off the heap.

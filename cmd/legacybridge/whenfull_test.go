@@ -92,8 +92,12 @@ func policyKept(t *testing.T, policy string, got []message, rows int) {
 			t.Errorf("rows %d to %d came, %d of them; want the newest without a gap", first, last, len(came))
 		}
 	case "drop-newest":
-		if first != 1 || last == rows {
-			t.Errorf("rows %d to %d came; want the oldest, and the newest missing", first, last)
+		kept := 1 // without a gap; a small batch may find room after a large one did not
+		for kept < len(came) && came[kept] == kept+1 {
+			kept++
+		}
+		if first != 1 || len(came) >= rows || kept < len(came)*3/4 {
+			t.Errorf("rows %d to %d came, %d of them, %d without a gap; want the oldest", first, last, len(came), kept)
 		}
 	}
 }

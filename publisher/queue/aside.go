@@ -14,8 +14,12 @@ import (
 )
 
 // SetAside moves an event into the dead letters, durably, and then acknowledges it. All parts of a chunked event go
-// together, as one letter with the payload that they were cut from. Without room it waits.
-func (q *Queue) SetAside(e Entry, code, why string) error {
+// together, as one letter with the payload that they were cut from. Without room it waits; it fails only when ctx is done
+// or the queue has failed.
+func (q *Queue) SetAside(ctx context.Context, e Entry, code, why string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	parts := []Entry{e}
 	if e.Event.Parts > 0 {
 		var err error
@@ -42,7 +46,7 @@ func (q *Queue) SetAside(e Entry, code, why string) error {
 	r.enc.rows = append(r.enc.rows[:0], tally{Device: letter.Device, Dead: 1, Gone: 1})
 	r.enc.encode(r.now, "", nil, nil, gone)
 	r.letters = putLetter(r.letters, r.now, "", &letter, q.cfg.Dead.MaxBytes)
-	return q.submit(context.Background(), r) // it ends with the queue
+	return q.submit(ctx, r)
 }
 
 // letterOf makes the dead letter of a queued event, given all of its parts.

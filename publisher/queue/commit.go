@@ -107,6 +107,9 @@ func (q *Queue) next(now time.Time) time.Duration {
 	if q.deadFull {
 		sooner(q.deadProbed.Add(probePeriod))
 	}
+	if len(q.reports) > 0 && q.full != diskFull && !q.deadFull { // they waited for the disk, which has room since this turn
+		sooner(now)
+	}
 	if len(q.lazy.rows) > 0 {
 		sooner(q.lazyAt.Add(countPeriod))
 	}

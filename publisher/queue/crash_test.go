@@ -93,7 +93,7 @@ func TestLostCursorBringsBackWhatWasAcknowledgedAndNothingElse(t *testing.T) {
 	cfg := queue.Config{Path: "/q", FS: fs, Segment: 600}
 	q := open(t, cfg)
 	mustAppend(t, q, "a", "1", events("d", 0, 4))
-	if err := q.SetAside(all(t, q)[1], "PLT009", "refused"); err != nil {
+	if err := q.SetAside(t.Context(), all(t, q)[1], "PLT009", "refused"); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 10 {

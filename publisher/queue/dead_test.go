@@ -27,10 +27,10 @@ func TestSetAsideJoinsAChunkedEvent(t *testing.T) {
 	out.Events = append(out.Events, event("d", "after"))
 	mustAppend(t, q, "a", "1", out)
 	list := all(t, q)
-	if err := q.SetAside(list[2], "PLT009", "the platform hangs up"); err != nil {
+	if err := q.SetAside(t.Context(), list[2], "PLT009", "the platform hangs up"); err != nil {
 		t.Fatal(err)
 	}
-	if err := q.SetAside(list[3], "PLT009", "the platform hangs up"); err != nil { // another part of it: nothing to do
+	if err := q.SetAside(t.Context(), list[3], "PLT009", "the platform hangs up"); err != nil { // another part of it: nothing to do
 		t.Fatal(err)
 	}
 	if got := all(t, q); len(got) != 2 || string(got[0].Event.Payload) != "before" || string(got[1].Event.Payload) != "after" {

@@ -8,8 +8,12 @@ import (
 
 // dropOldest drops the oldest events of links that want it so, a segment's at a time, until need more bytes fit. On a full
 // disk later says that enough was given up and the disk does not show it yet: some file systems give room back with
-// their next commit, and any while another process reads the file. It is to be waited for, else all would be given up.
+// their next commit, and any while another process reads the file. It is to be waited for, else all would be given up: by
+// every link until the next look at the disk.
 func (q *Queue) dropOldest(need int64, alone bool) (ok, later bool, err error) {
+	if q.isDiskFull() && time.Since(q.gaveUp) < probePeriod {
+		return false, true, nil
+	}
 	before := q.log.bytes()
 	for i := 0; i < len(q.log.segs); {
 		s := q.log.segs[i]
@@ -53,6 +57,7 @@ func (q *Queue) dropOldest(need int64, alone bool) (ok, later bool, err error) {
 			return ok, false, err
 		}
 		if q.isDiskFull() && before-q.log.bytes() >= need+q.reserve.size+spare {
+			q.gaveUp = time.Now()
 			return false, true, nil
 		}
 		if i < len(q.log.segs) && q.log.segs[i] == s {

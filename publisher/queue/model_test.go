@@ -280,7 +280,7 @@ func (m *model) setAside() {
 		return
 	}
 	e := m.read[0]
-	err := m.q.SetAside(e, "PLT009", "refused")
+	err := m.q.SetAside(context.Background(), e, "PLT009", "refused")
 	if err != nil && !m.fs.expected() {
 		m.t.Fatalf("set aside: %v", err)
 	}

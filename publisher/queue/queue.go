@@ -96,6 +96,7 @@ type Queue struct {
 	group                                        []byte
 	taken                                        []*request // worked on; nil where answered or held
 	aged, probed, deadProbed, syncedAt, dropSaid time.Time  // when it was last done
+	gaveUp                                       time.Time  // when enough was dropped that the disk did not show as free
 }
 
 // Open takes the folder for this process (ErrBusy if another has it), makes it if it is not there, and recovers what a

@@ -167,7 +167,7 @@ func TestDiskFullGoesOnByItselfWithinFiveSeconds(t *testing.T) {
 		if len(list) != promised*4 {
 			t.Errorf("got %d events, want %d", len(list), promised*4)
 		}
-		if err := q.SetAside(list[0], "PLT009", "refused"); err != nil { // the reserve has room for it
+		if err := q.SetAside(t.Context(), list[0], "PLT009", "refused"); err != nil { // the reserve has room for it
 			t.Errorf("set aside on a full disk: %v", err)
 		}
 		if err := q.Ack(list[1].Number); err != nil {

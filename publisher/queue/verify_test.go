@@ -21,7 +21,7 @@ func small(t *testing.T) queue.Config {
 		mustAppend(t, q, "a", fmt.Sprint(i), out)
 	}
 	list := all(t, q)
-	if err := q.SetAside(list[3], "PLT009", "refused"); err != nil {
+	if err := q.SetAside(t.Context(), list[3], "PLT009", "refused"); err != nil {
 		t.Fatal(err)
 	}
 	if err := q.Ack(list[0].Number, list[1].Number, list[5].Number); err != nil {
