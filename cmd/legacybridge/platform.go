@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -13,11 +14,15 @@ import (
 
 func newPlatformCmd(g *globals) *cobra.Command {
 	var listen string
+	var rates bool
 	cmd := &cobra.Command{
 		Use:   "platform",
 		Short: "Run the embedded platform alone",
 		Long: `Runs the embedded platform of [local], or its defaults without a configuration. It keeps the rules of the
-platform that legacybridge publishes to: client ids, topics, the payload limit, registered devices.`,
+platform that legacybridge publishes to: client ids, topics, the payload limit, registered devices.
+
+With --stats it prints each second what came in and went out, and how the members of each scalable application share
+it; see  legacybridge stress --help. With --json this is one object per second.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := g.loadOrDefaults(cmd)
@@ -27,14 +32,15 @@ platform that legacybridge publishes to: client ids, topics, the payload limit, 
 			if listen != "" {
 				cfg.LocalCfg.Listen = listen
 			}
-			return runPlatform(cmd, g, cfg)
+			return runPlatform(cmd, g, cfg, rates)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "", "`ADDR` to listen on instead of local.listen")
+	cmd.Flags().BoolVar(&rates, "stats", false, "print rates and members each second")
 	return cmd
 }
 
-func runPlatform(cmd *cobra.Command, g *globals, cfg *config.Config) error {
+func runPlatform(cmd *cobra.Command, g *globals, cfg *config.Config, rates bool) error {
 	ctx, cancel := g.context(cmd.Context())
 	defer cancel()
 	log := g.logger(cmd, cfg)
@@ -50,6 +56,14 @@ func runPlatform(cmd *cobra.Command, g *globals, cfg *config.Config) error {
 		where = filepath.Join(local.Store, "key.json")
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "platform %q on %s\n  client id   a:%s:YOUR-APP\n  key, token  %s\n", local.Org, p.Addr(), local.Org, where)
+	if rates {
+		stats := &statsPrinter{out: cmd.OutOrStdout(), json: g.json}
+		ended := make(chan struct{})
+		var printing sync.WaitGroup
+		printing.Go(func() { stats.run(p.Stats, ended) })
+		defer printing.Wait()
+		defer close(ended)
+	}
 	if err := p.Run(ctx); err != nil {
 		return exit(exitDisk, err)
 	}

@@ -84,7 +84,7 @@ func watchFilter(cfg *config.Config, id wiotp.ClientID, kind wiotp.Kind, f watch
 	if kind == wiotp.Command && cfg.Org == wiotp.Quickstart {
 		return "", fmt.Errorf("quickstart has no commands, neither to publish nor to subscribe to")
 	}
-	if _, err := id.ParseFilter(filter, wiotp.DocumentWildcards); err != nil {
+	if _, err := id.ParseFilter(filter, cfg.LocalCfg.QuickstartWildcards); err != nil {
 		return "", err
 	}
 	return filter, nil

@@ -29,6 +29,7 @@ type hub struct {
 	held     int                // bytes of all messages that wait or are in flight
 	number   uint64             // last one given to a holder
 	messages uint64             // last one given to a message
+	sent     uint64             // messages to subscribers
 	seq      uint64             // last one given to a sent delivery
 	round    uint64             // of route
 	replayed map[held]*delivery // while the journal is read
@@ -223,6 +224,8 @@ func (h *hub) pump(s *session) {
 			s.inflight[d.pid] = d
 		}
 		c.deliver(s.id, d)
+		h.sent++
+		s.sent++
 		if d.qos == 0 {
 			h.done(d)
 		}
@@ -297,17 +300,4 @@ func (h *hub) refill(c *conn) {
 	if s := c.session; s.conn == c {
 		h.pump(s)
 	}
-}
-
-// sizes counts connections, sessions that wait for their client, and messages that wait or are in flight.
-func (h *hub) sizes() (connected, kept, waiting int) {
-	h.lock()
-	defer h.unlock()
-	for _, s := range h.sessions {
-		waiting += s.pending.live + s.resend.live + len(s.inflight)
-	}
-	for _, g := range h.groups {
-		waiting += g.backlog.live
-	}
-	return h.live, len(h.sessions) - h.live, waiting
 }

@@ -16,6 +16,7 @@
 //	message.go   messages, and what is on its way
 //	status.go    the platform's own messages about who is connected
 //	acker.go     acknowledges what is durable
+//	stats.go     who shares what, in numbers
 //	keep.go      what sessions write to the journal; replay.go reads it
 //	http.go      HTTP clients on the same listener: the registry's REST interface, and messages one by one (rest*.go)
 //	users.go     the API keys, their roles and devices
@@ -207,6 +208,9 @@ type Stats struct {
 	Waiting      int               // messages that wait for a subscriber, or for its acknowledgement
 	Events       uint64            // received and passed on; a repeated QoS 1 event counts again
 	Commands     uint64            // likewise
+	Sent         uint64            // messages to subscribers; one that is sent again counts again
+	Members      []Member          // of scalable applications, in the order of their names
+	MoreMembers  int               // those beyond the first thousand
 	Refused      uint64            // logins and connections turned down
 	Silent       uint64            // connections that ended before they logged in
 	Dropped      uint64            // messages that a subscriber lost because it was too slow or away too long
@@ -224,7 +228,7 @@ func (p *Platform) Stats() Stats {
 		Silent:   p.silent.Load(),
 		Dropped:  p.dropped.Load(),
 	}
-	s.Connections, s.Kept, s.Waiting = p.hub.sizes()
+	p.hub.measure(&s)
 	s.Unregistered, s.Others = p.registry.strange.counts()
 	return s
 }

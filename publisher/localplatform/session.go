@@ -21,6 +21,7 @@ type session struct {
 	pending queue                    // waits to be sent
 	resend  queue                    // was sent on an earlier connection and not acknowledged
 	bytes   int                      // of pending
+	sent    uint64                   // messages
 
 	inflight map[uint16]*delivery
 	lastPID  uint16
