@@ -17,8 +17,19 @@ const watchBuffer = 256
 // Watch subscribes to filters and hands every message to handle, in the order in which they came, one call at a time.
 // cfg.ClientID must be its own. It reconnects with back-off and subscribes anew; what is published meanwhile it does not
 // see. It returns nil when ctx is done, an ErrUnreachable when no server lets it in at the first round, and a *Failure
-// when the server refuses a filter. While handle blocks, nothing more is read from the server.
+// when the server refuses a filter. While handle blocks, nothing more is read from the server. In a kept session, which is
+// subscribed with QoS 1 at most, a message is acknowledged once handle has returned: what was not handled comes again.
 func Watch(ctx context.Context, cfg Config, filters []string, handle func(Message)) error {
+	if cfg.KeepSession {
+		cfg.ackLate = true
+		each := handle
+		handle = func(m Message) {
+			if ctx.Err() == nil {
+				each(m)
+				m.ack()
+			}
+		}
+	}
 	w, err := newWatcher(cfg, filters, handle)
 	if err != nil {
 		return err

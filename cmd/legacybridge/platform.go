@@ -22,7 +22,8 @@ func newPlatformCmd(g *globals) *cobra.Command {
 platform that legacybridge publishes to: client ids, topics, the payload limit, registered devices.
 
 With --stats it prints each second what came in and went out, and how the members of each scalable application share
-it; see  legacybridge stress --help. With --json this is one object per second.`,
+it; see  legacybridge stress --help. Messages dropped (a subscriber was too slow, or away too long) and logins and
+connections refused are counted from the start. With --json it prints one object per second.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := g.loadOrDefaults(cmd)

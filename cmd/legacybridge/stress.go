@@ -33,12 +33,16 @@ func newStressCmd(g *globals) *cobra.Command {
 		Long: `Publishes made-up events of the devices STRESS-1, STRESS-2, … to the platform of the configuration, and prints each
 second how many were published and acknowledged. It is for finding the number of clients of a scalable application:
 
-  legacybridge platform --stats
-  legacybridge watch events --type stress --scalable --app back -q >/dev/null     (once for each client)
-  legacybridge stress --rate 2000 --for 1m
+  legacybridge platform --stats -c load.toml
+  legacybridge watch events --type stress --scalable --app back -c load.toml >/dev/null     (once for each client)
+  legacybridge stress --rate 2000 --for 1m -c load.toml
 
-Add clients until what they count together is what was published. The devices must be registered, unless the
-platform takes events of unknown ones (local.rules.unregistered = "accept").`,
+Put your own clients in the place of watch to measure those. Add clients until the messages that wait for them, as
+platform --stats shows them, no longer grow. The devices must be registered, unless the platform takes events of
+unknown ones. For the embedded platform this is all that load.toml needs:
+
+  schema = 1
+  local.rules.unregistered = "accept"`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := g.loadOrDefaults(cmd)
@@ -49,14 +53,14 @@ platform takes events of unknown ones (local.rules.unregistered = "accept").`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.Float64Var(&f.rate, "rate", 100, "events per `SECOND`; 0 is as fast as they are acknowledged")
+	flags.Float64Var(&f.rate, "rate", 100, "`N` events per second; 0 is as fast as they are acknowledged")
 	flags.IntVar(&f.devices, "devices", 10, "`N` devices take turns")
 	flags.IntVar(&f.bytes, "bytes", 100, "payload of `N` bytes")
 	flags.IntVar(&f.count, "limit", 0, "end after `N` events")
-	flags.DurationVar(&f.duration, "for", 0, "end after this time, such as 1m")
+	flags.DurationVar(&f.duration, "for", 0, "end after this `TIME`, such as 1m")
 	flags.StringVar(&f.typ, "type", "stress", "device `TYPE`")
 	flags.StringVar(&f.app, "app", "", "application id `NAME` instead of APP-load-XXXXX")
-	flags.IntVar(&f.qos, "qos", 1, "0, 1 or 2")
+	flags.IntVar(&f.qos, "qos", 1, "`QOS` 0, 1 or 2")
 	return cmd
 }
 
