@@ -71,11 +71,25 @@ type breaker struct {
 
 	flaps time.Time // until then the link is known to drop by itself
 
-	inRow  int    // set aside without an acknowledgement between
-	hold   hold   // while everything is refused
-	acks   uint64 // all acknowledgements
-	topics map[string]*suspicion
-	trials time.Time // next attempt with any refused topic
+	inRow  int                   // set aside without an acknowledgement between
+	hold   hold                  // while everything is refused
+	acks   uint64                // all acknowledgements
+	topics map[string]*suspicion // by subject
+	trials time.Time             // next attempt with any refused topic
+
+	unregistered func(typ, id string) bool // nil: nobody knows
+}
+
+// subject is what a suspicion is about: a topic, or all topics of a device that is known not to be registered, for then
+// it is the device that the server refuses.
+func (b *breaker) subject(topic string) string {
+	if b.unregistered == nil {
+		return topic
+	}
+	if t, err := wiotp.ParseTopic(topic); err == nil && b.unregistered(t.Type, t.ID) {
+		return t.Type + "/" + t.ID
+	}
+	return topic
 }
 
 // suspicion is what is held against a topic. An acknowledgement of the topic ends it.
@@ -97,7 +111,7 @@ func (b *breaker) acked(now time.Time, f *flight) {
 		b.reach, b.flaps = 0, now.Add(b.t.doubt)
 	}
 	if len(b.topics) > 0 {
-		delete(b.topics, f.topic)
+		delete(b.topics, b.subject(f.topic))
 	}
 }
 
@@ -130,7 +144,8 @@ func (b *breaker) dropped(now time.Time, d drop) (blamed, guilty bool) {
 	if !d.alone {
 		return true, false
 	}
-	if s := b.topics[d.topic]; s != nil && b.refused(s) { // a trial: once is enough
+	subject := b.subject(d.topic)
+	if s := b.topics[subject]; s != nil && b.refused(s) { // a trial: once is enough
 		s.next, b.trials = now.Add(b.t.trial), now.Add(b.t.trialGap)
 		b.clear()
 		if d.took > b.t.blame {
@@ -154,10 +169,10 @@ func (b *breaker) dropped(now time.Time, d drop) (blamed, guilty bool) {
 	if b.topics == nil {
 		b.topics = map[string]*suspicion{}
 	}
-	s := b.topics[d.topic]
+	s := b.topics[subject]
 	if s == nil {
 		s = &suspicion{acks: b.acks}
-		b.topics[d.topic] = s
+		b.topics[subject] = s
 	}
 	s.aside++
 	s.next = now.Add(b.t.trial)
@@ -177,7 +192,7 @@ func (b *breaker) allRefused() bool { return b.inRow >= 3 }
 
 // topicRefused says that events of the topic are to become dead letters unsent, but for one now and then.
 func (b *breaker) topicRefused(topic string) bool {
-	s := b.topics[topic]
+	s := b.topics[b.subject(topic)]
 	return s != nil && b.refused(s)
 }
 
@@ -185,13 +200,14 @@ func (b *breaker) refused(s *suspicion) bool { return s.aside >= 2 && b.acks > s
 
 // try says whether now is the time to try an event of a refused topic.
 func (b *breaker) try(topic string, now time.Time) bool {
-	return !now.Before(b.topics[topic].next) && !now.Before(b.trials)
+	s := b.topics[b.subject(topic)]
+	return s == nil || !now.Before(s.next) && !now.Before(b.trials)
 }
 
 // wantsWitness says whether an event of another topic should go first: only if that is acknowledged is it this topic
 // that the server refuses, and not everything.
 func (b *breaker) wantsWitness(topic string) bool {
-	s := b.topics[topic]
+	s := b.topics[b.subject(topic)]
 	return s != nil && (s.aside >= 2 && b.acks == s.acks || b.allRefused())
 }
 

@@ -160,3 +160,44 @@ func TestSuspectWaitsForAQuietConnection(t *testing.T) {
 		}
 	})
 }
+
+// A device with many topics must not cost its neighbours a reconnect for each of them.
+func TestUnregisteredDeviceIsRefusedAsAWhole(t *testing.T) {
+	known := true
+	b := breaker{t: realTiming, unregistered: func(typ, id string) bool { return known && typ == "kiln" && id == "K-9" }}
+	topic := func(event string) string { return "iot-2/type/kiln/id/K-9/evt/" + event + "/fmt/json" }
+	now := time.Now()
+	refuse := func(number uint64, event string) (guilty bool) {
+		for range 2 {
+			d := alonely(number, 0)
+			d.topic = topic(event)
+			_, guilty = b.dropped(now, d)
+		}
+		return guilty
+	}
+	if !refuse(1, "a") || !refuse(2, "b") {
+		t.Fatal("got not guilty, want both events set aside")
+	}
+	b.acked(now, &flight{topic: "iot-2/type/kiln/id/K-1/evt/a/fmt/json", first: 3, qos: 1})
+	for _, event := range []string{"a", "b", "c"} {
+		if !b.topicRefused(topic(event)) || b.try(topic(event), now.Add(9*time.Minute)) {
+			t.Errorf("%s: want dead letters unsent for ten minutes", event)
+		}
+	}
+	later := now.Add(10 * time.Minute)
+	if !b.try(topic("c"), later) {
+		t.Error("want one trial after ten minutes")
+	}
+	d := alonely(9, 0)
+	d.topic = topic("c")
+	if _, guilty := b.dropped(later, d); !guilty || b.try(topic("a"), later.Add(9*time.Minute)) {
+		t.Error("want one drop in ten minutes for all topics of the device")
+	}
+	if b.topicRefused("iot-2/type/kiln/id/K-1/evt/a/fmt/json") {
+		t.Error("its neighbour is refused too")
+	}
+	known = false // somebody has registered it
+	if b.topicRefused(topic("a")) || !b.try(topic("a"), later) {
+		t.Error("a device that is registered now is still refused")
+	}
+}

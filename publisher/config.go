@@ -35,6 +35,9 @@ type Config struct {
 	Build      string // said in log lines; may be empty
 	Log        *slog.Logger
 	Report     func(State) // nil: nobody asks; must not block
+	// Unregistered says whether a device is known not to be registered on the platform: where the platform hangs up on two
+	// of its events, all its topics are held to be refused together. nil: nobody knows. It must not block.
+	Unregistered func(typ, id string) bool
 
 	ackLate bool // what is received is acknowledged by its handler
 }

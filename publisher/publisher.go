@@ -62,6 +62,7 @@ func New(cfg Config, q *queue.Queue) (*Publisher, error) {
 	}
 	p := &Publisher{cfg: cfg, queue: q, servers: servers, topic: topic, dial: dialTCP,
 		finish: make(chan struct{}), topics: map[topicKey]string{}}
+	p.breaker.unregistered = cfg.Unregistered
 	p.setTiming(realTiming)
 	return p, nil
 }

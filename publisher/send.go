@@ -175,7 +175,7 @@ func (d *drain) findWitness(after uint64) (*queue.Entry, error) {
 			continue
 		}
 		topic := d.topicOf(&e)
-		if code, _ := d.unsendable(&e, topic); code == "" && d.breaker.topics[topic] == nil {
+		if code, _ := d.unsendable(&e, topic); code == "" && d.breaker.topics[d.breaker.subject(topic)] == nil {
 			return &e, nil
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"legacybridge/publisher/localplatform"
@@ -18,14 +19,37 @@ const (
 	preflightNames  = 10 // devices named in one line
 )
 
+// missingDevices are those that the registry does not have, as far as it is known.
+type missingDevices struct {
+	set atomic.Pointer[map[localplatform.Device]bool]
+}
+
+func (m *missingDevices) has(typ, id string) bool {
+	set := m.set.Load()
+	return set != nil && (*set)[localplatform.Device{Type: typ, ID: id}]
+}
+
+func (m *missingDevices) take(lines []deviceLine) {
+	set := map[localplatform.Device]bool{}
+	for _, l := range lines {
+		if l.State != registered {
+			set[localplatform.Device{Type: l.Type, ID: l.ID}] = true
+		}
+	}
+	m.set.Store(&set)
+}
+
 // preflight says which configured devices the platform does not know. It runs beside everything else and holds nothing
 // up: a device may be registered at any time, and what cannot be looked up is left to the platform.
-func preflight(ctx context.Context, log *slog.Logger, r *registry, devices []localplatform.Device) {
+func preflight(ctx context.Context, log *slog.Logger, r *registry, devices []localplatform.Device, missing *missingDevices) {
 	defer r.Close()
 	said := ""
 	for {
 		lines, n, err := compare(ctx, devices, r)
 		wait := preflightRepeat
+		if err == nil {
+			missing.take(lines)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return

@@ -78,6 +78,8 @@ func (s *site) run(ctx context.Context) (err error) {
 	}
 	platform.Build, platform.TLS = version, withClock(platform.TLS, time.Now, build, known)
 	platform.ReasonID = reasonID(s.cfg)
+	var missing missingDevices
+	platform.Unregistered = missing.has
 	platform.Log, platform.Report = s.log.With("source", "platform"), s.board.setPlatform
 	gate := publisher.NewGate(platform)
 	pub, err := publisher.New(platform, q)
@@ -106,7 +108,7 @@ func (s *site) run(ctx context.Context) (err error) {
 	go s.board.certificates(ctx, s.cfg.Certificates)
 	if s.cfg.Registry.URL != "" && !s.once { // the embedded platform registers the configuration's devices itself
 		if r, err := openRegistry(s.cfg, "", "", ""); err == nil {
-			go preflight(ctx, s.log.With("source", "registry"), r, s.cfg.LocalCfg.Devices)
+			go preflight(ctx, s.log.With("source", "registry"), r, s.cfg.LocalCfg.Devices, &missing)
 		}
 	}
 	delivered := make(chan error, 1)
