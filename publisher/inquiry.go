@@ -28,10 +28,19 @@ type inquiry struct {
 }
 
 // begins says that a session begins.
-func (q *inquiry) begins(now time.Time) {
-	q.reasons.forget(q.cfg.ClientID)
-	if q.reasons != nil && now.After(q.until) {
+func (q *inquiry) begins(ctx context.Context, now time.Time) {
+	if q.reasons == nil {
+		return
+	}
+	q.reasons.forget()
+	if now.After(q.until) {
 		q.close()
+	} else if over, refused := q.reasons.ended(); refused {
+		q.untold = maxUntold
+		q.close()
+	} else if over { // the server was away when we began to listen, and is back
+		q.close()
+		q.listen(ctx)
 	}
 }
 
@@ -45,7 +54,7 @@ func (q *inquiry) why(ctx context.Context) (code wiotp.CloseCode, known bool) {
 	if !q.reasons.hears() {
 		return 0, false // its own connection has ended with ours
 	}
-	if code, known = q.reasons.why(ctx, q.cfg.ClientID); known {
+	if code, known = q.reasons.why(ctx); known {
 		q.untold = 0
 	} else if q.untold++; q.untold >= maxUntold {
 		q.close()

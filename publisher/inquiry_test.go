@@ -1,9 +1,13 @@
 package publisher
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -184,4 +188,94 @@ func TestServerThatTellsNothingIsNotAskedForEver(t *testing.T) {
 			t.Errorf("got %d sessions that listened in %d cuts, want 1 in 6", listeners, cuts)
 		}
 	})
+}
+
+// A server that restarts is away just when we begin to listen: we listen when it is back.
+func TestReasonIsHeardAlsoAfterTheServerWasAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		refused byte // CONNACK for the listener
+		want    bool
+	}{"away": {0, true}, "unavailable": {3, true}, "not allowed": {5, false}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newTeller()
+				var asked, dials atomic.Int32
+				b.onLogin = func(p *peer) byte {
+					if !strings.Contains(p.clientID, "-why-") {
+						return 0
+					}
+					if asked.Add(1) == 1 || c.refused == 5 {
+						return c.refused
+					}
+					return 0
+				}
+				var last *peer
+				b.onPublish = func(p *peer, m got) {
+					if last = p; strings.Contains(m.payload, "poison") {
+						b.drop(p, 287)
+						return
+					}
+					p.ack(m)
+				}
+				r := telling(t, b)
+				r.dial = func(ctx context.Context, addr string) (net.Conn, error) {
+					if dials.Add(1) == 2 && c.refused == 0 { // the first of the listener
+						return nil, syscall.ECONNREFUSED
+					}
+					return b.pipe(ctx, addr)
+				}
+				r.put(t, event("press-7", 1))
+				stop := r.start(t)
+				for r.state().Acked < 1 {
+					time.Sleep(100 * time.Millisecond) // virtual
+				}
+				_ = last.Close() // it restarts
+				for r.state().Reconnects < 1 || !r.state().Connected {
+					time.Sleep(100 * time.Millisecond)
+				}
+				list := events("press-7", 60)
+				list[10].Payload = []byte(`{"poison":true}`)
+				r.put(t, list...)
+				for r.state().Acked < 60 {
+					time.Sleep(100 * time.Millisecond)
+				}
+				stop()
+				b.peers.Wait()
+				if got := strings.Contains(r.log.String(), "it says 287"); got != c.want {
+					t.Errorf("the reason was heard: %v, want %v:\n%s", got, c.want, r.log)
+				}
+				if c.refused == 5 && asked.Load() != 1 {
+					t.Errorf("got %d logins of a listener that is not allowed, want one", asked.Load())
+				}
+			})
+		})
+	}
+}
+
+// The status topic tells of all clients of an application: those of others must not crowd out our own.
+func TestReasonsOfManyOtherClientsHideNotOurs(t *testing.T) {
+	r := newReasons(Config{ClientID: "A:legacy:test:one", ReasonID: "a:legacy:test-why-00001"})
+	tell := func(id string, code int) {
+		r.take(Message{Payload: fmt.Appendf(nil, `{"Action":"Disconnect","ClientID":%q,"CloseCode":%d}`, id, code)})
+	}
+	for i := range 100 {
+		tell(fmt.Sprint("A:legacy:test:", i), 93)
+	}
+	if _, known := r.why(canceled(t)); known {
+		t.Error("a reason of another client is taken for ours")
+	}
+	tell("A:legacy:test:one", 287)
+	if code, known := r.why(t.Context()); !known || code != 287 {
+		t.Errorf("got %v, %v, want 287", code, known)
+	}
+	r.forget()
+	if _, known := r.why(canceled(t)); known {
+		t.Error("the reason of the session before is taken for that of this one")
+	}
+}
+
+func canceled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
 }

@@ -38,7 +38,7 @@ func Pour(ctx context.Context, cfg Config, next func(context.Context) (Outgoing,
 		defer func() { stop(); listening.Wait() }()
 	}
 	why.await(ctx)
-	why.forget(cfg.ClientID)
+	why.forget()
 	var failure error
 	for _, srv := range servers {
 		s, err := open(ctx, cfg, srv, dialTCP, 0, nil)

@@ -143,7 +143,7 @@ func (p *Publisher) login(ctx context.Context) (*session, int, *Failure) {
 		i := (p.next + n) % len(p.servers)
 		s, err := open(ctx, p.cfg, p.servers[i], p.dial, 0, nil)
 		if err == nil {
-			p.inquiry.begins(time.Now())
+			p.inquiry.begins(ctx, time.Now())
 			p.connected(s)
 			p.say(slog.LevelInfo, "", p.servers[i].addr, "connected to the platform", "server", p.servers[i].addr, "client", p.cfg.ClientID, "build", p.cfg.Build)
 			return s, i, nil

@@ -13,20 +13,24 @@ import (
 // reasonWait is how long the reason of a closed connection is waited for: the platform sends it as it closes.
 const reasonWait = 2 * time.Second
 
-// reasons is a further session that hears why the platform ends sessions of ours: MQTT 3.1.1 has no place for it on the
+// reasons is a further session that hears why the platform ends another one of ours: MQTT 3.1.1 has no place for it on the
 // wire, but the platform tells it on iot-2/app/APP/mon. Where that may not be heard, reasons stay unknown and nothing
 // is said about it. nil knows none. Its methods may be called concurrently.
 type reasons struct {
 	cfg   Config
+	of    string // client id of the session
 	app   string
 	dial  dialer
 	ready chan struct{} // closed once it hears, or cannot
 	once  sync.Once
 
-	mu    sync.Mutex
-	up    bool                       // it is connected
-	ended map[string]wiotp.CloseCode // by client id, since forget
-	news  chan struct{}              // closed and made anew at each entry of ended
+	mu      sync.Mutex
+	up      bool          // it is connected
+	over    bool          // listen has ended…
+	refused bool          // …and will not do better another time
+	told    chan struct{} // closed once code is why the session ended, and made anew by forget
+	known   bool
+	code    wiotp.CloseCode
 }
 
 // newReasons is nil where nobody would tell.
@@ -35,9 +39,10 @@ func newReasons(cfg Config) *reasons {
 	if !ours || cfg.ReasonID == "" || !id.Class.IsApplication() {
 		return nil
 	}
+	of := cfg.ClientID
 	cfg.ClientID, cfg.KeepSession = cfg.ReasonID, false
 	cfg.Log, cfg.Report = slog.New(slog.DiscardHandler), nil
-	return &reasons{cfg: cfg, app: id.App, dial: dialTCP, ready: make(chan struct{}), ended: map[string]wiotp.CloseCode{}, news: make(chan struct{})}
+	return &reasons{cfg: cfg, of: of, app: id.App, dial: dialTCP, ready: make(chan struct{}), told: make(chan struct{})}
 }
 
 // platformID is the client id taken apart; ours is false where the server is not of the platform's kind.
@@ -66,7 +71,18 @@ func (r *reasons) listen(ctx context.Context) {
 		return
 	}
 	w.dial = r.dial
-	_ = w.run(ctx) // refused or unreachable: then nothing is known
+	err = w.run(ctx) // refused or unreachable: then nothing is known
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f, ok := errors.AsType[*Failure](err)
+	r.over, r.refused = true, ok && (f.Code == codeFilter || f.Connack != 0 && f.Code != codeUnavailable)
+}
+
+// ended says that nobody listens any more, and whether it is of no use to try again.
+func (r *reasons) ended() (over, refused bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.over, r.refused
 }
 
 // hears says whether a reason told now would be heard.
@@ -80,26 +96,27 @@ func (r *reasons) settled() { r.once.Do(func() { close(r.ready) }) }
 
 func (r *reasons) take(m Message) {
 	s, err := wiotp.ParseStatus(m.Payload)
-	if err != nil || m.Retained || s.Action != wiotp.Disconnected {
+	if err != nil || m.Retained || s.Action != wiotp.Disconnected || s.ClientID != r.of {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.ended) < 16 { // there are no more sessions of ours
-		r.ended[s.ClientID] = s.CloseCode
+	if r.code = s.CloseCode; !r.known {
+		r.known = true
+		close(r.told)
 	}
-	close(r.news)
-	r.news = make(chan struct{})
 }
 
-// forget what is known of the sessions of a client id, as one begins.
-func (r *reasons) forget(id string) {
+// forget what is known of the session before, as one begins.
+func (r *reasons) forget() {
 	if r == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.ended, id)
+	if r.known {
+		r.code, r.known, r.told = 0, false, make(chan struct{})
+	}
 }
 
 // await returns once the reasons can be heard, or never will.
@@ -116,29 +133,24 @@ func (r *reasons) await(ctx context.Context) {
 	}
 }
 
-// why the session of a client id ended, if the platform tells it soon.
-func (r *reasons) why(ctx context.Context, id string) (code wiotp.CloseCode, known bool) {
+// why the session ended, if the platform tells it soon.
+func (r *reasons) why(ctx context.Context) (code wiotp.CloseCode, known bool) {
 	if r == nil {
 		return 0, false
 	}
+	r.mu.Lock()
+	told := r.told
+	r.mu.Unlock()
 	limit := time.NewTimer(reasonWait)
 	defer limit.Stop()
-	for {
-		r.mu.Lock()
-		code, known = r.ended[id]
-		news := r.news
-		r.mu.Unlock()
-		if known {
-			return code, true
-		}
-		select {
-		case <-news:
-		case <-limit.C:
-			return 0, false
-		case <-ctx.Done():
-			return 0, false
-		}
+	select {
+	case <-told:
+	case <-limit.C:
+	case <-ctx.Done():
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.code, r.known
 }
 
 // explain says in words what a refusal can mean, "" where the server is not of the platform's kind.
@@ -167,7 +179,7 @@ func (cfg Config) loginRefused(err error, srv server) error {
 // or otherwise where the server is not of the platform's kind.
 func (cfg Config) closedBecause(ctx context.Context, srv server, r *reasons, t wiotp.Turndown, otherwise string) *Failure {
 	f := &Failure{Code: codeClosed, Server: srv.addr, Why: "the server closed the connection: " + otherwise}
-	if t.Code, t.HasCode = r.why(ctx, cfg.ClientID); t.HasCode && t.Code.Advice() == wiotp.NotThis && t.Deed != wiotp.Published {
+	if t.Code, t.HasCode = r.why(ctx); t.HasCode && t.Code.Advice() == wiotp.NotThis && t.Deed != wiotp.Published {
 		f.Code = codeFilter
 	}
 	if why := cfg.explain(t, srv); why != "" {

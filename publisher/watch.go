@@ -116,7 +116,7 @@ func (w *watcher) session(ctx context.Context, srv server) (subscribed bool, err
 	stop := sync.OnceFunc(func() { close(end) })
 	defer stop()
 	w.reasons.await(ctx)
-	w.reasons.forget(w.cfg.ClientID)
+	w.reasons.forget()
 	s, err := open(ctx, w.cfg, srv, w.dial, len(w.filters), func(m Message) {
 		select {
 		case messages <- m:
