@@ -244,7 +244,10 @@ func (p *Platform) take(c *conn, t wiotp.Topic, payload []byte, qos byte, pid ui
 		record = h.write(kindReceived, pidRecord(s.num, pid))
 	}
 	p.count(t)
-	return record, h.behind, nil
+	if behind = h.behind; behind == s { // it would wait for itself to read its acknowledgements
+		behind = nil
+	}
+	return record, behind, nil
 }
 
 func newMessage(t wiotp.Topic, payload []byte, qos byte) *message {

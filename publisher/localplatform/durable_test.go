@@ -370,6 +370,7 @@ func TestSubscribersOfOneGroupNeverHoldUpThePublisher(t *testing.T) {
 func TestSubscriberThatReadsLosesNothing(t *testing.T) {
 	for _, persistent := range []bool{true, false} {
 		s := start(t, func(cfg *localplatform.Config) { cfg.Buffer = 500 })
+		s.SetPatience(patience)
 		l := own(s, "a:legacy:sub")
 		l.persistent = persistent
 		sub := enter(t, s, l)
@@ -450,4 +451,30 @@ func TestAcknowledgedOnlyOnceItIsOnDisk(t *testing.T) {
 	pub.ping()
 	release()
 	pub.want(puback(6)...)
+}
+
+func TestClientThatHearsItselfDoesNotWaitForItself(t *testing.T) {
+	s := start(t, func(cfg *localplatform.Config) { cfg.Buffer = 500 })
+	c := listen(t, s, "both", 1)
+	big := bytes.Repeat([]byte("x"), 2000)
+	n := proof(2000, 20_000, 20_000)
+	go func() {
+		for range n {
+			if _, err := c.Write(packet(0x32, append(append(str(nil, kilnTopic), 0, 1), big...))); err != nil {
+				return
+			}
+		}
+	}()
+	for acked, heard := 0, 0; acked < n; {
+		first, body, err := c.next()
+		if err != nil {
+			t.Fatalf("got %v after %d acknowledged and %d heard", err, acked, heard)
+		}
+		if first == 0x40 {
+			acked++
+			continue
+		}
+		heard++
+		c.Write(puback(parseEvent(first, body).id))
+	}
 }

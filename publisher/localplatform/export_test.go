@@ -81,3 +81,10 @@ func (p *Platform) Forgive() {
 	defer p.slow.mu.Unlock()
 	clear(p.slow.tries)
 }
+
+// SetPatience makes publishers wait so long for subscribers: for tests that must hold on a machine with much else to do.
+func (p *Platform) SetPatience(d time.Duration) {
+	p.hub.lock()
+	defer p.hub.unlock()
+	p.hub.patience = patience{d, d, d}
+}

@@ -19,6 +19,8 @@ type hub struct {
 	buffer  int  // messages for one subscription
 	lose    func(who, int)
 
+	patience patience
+
 	mu       sync.Mutex
 	org      world
 	quick    world
@@ -51,7 +53,7 @@ func newWorld() world {
 }
 
 func newHub(log *slog.Logger, buffer int, lose func(who, int)) *hub {
-	return &hub{log: log, buffer: buffer, lose: lose, org: newWorld(), quick: newWorld(), sessions: map[string]*session{},
+	return &hub{patience: patience{stuckAfter, stuckAfterBrief, slowWait}, log: log, buffer: buffer, lose: lose, org: newWorld(), quick: newWorld(), sessions: map[string]*session{},
 		holders: map[uint64]any{}, groups: map[groupKey]*group{}, losses: map[who]int{}, replayed: map[held]*delivery{}}
 }
 
@@ -266,6 +268,12 @@ func (h *hub) acked(s *session, pid uint16, qos byte) {
 
 // expire gives up sessions and messages that are older than the platform keeps them, and status that nobody renewed.
 func (h *hub) expire(now time.Time) {
+	for _, key := range h.expired(now) {
+		h.log.Info("kept session has expired", "id", key)
+	}
+}
+
+func (h *hub) expired(now time.Time) (sessions []string) {
 	h.lock()
 	defer h.unlock()
 	old := func(d *delivery) bool { return now.Sub(d.m.at) > wiotp.KeptFor }
@@ -274,7 +282,7 @@ func (h *hub) expire(now time.Time) {
 			continue
 		}
 		if now.Sub(s.since) > wiotp.KeptFor {
-			h.log.Info("kept session has expired", "id", s.key, "n", s.pending.live)
+			sessions = append(sessions, s.key)
 			h.remove(s)
 			continue
 		}
@@ -287,11 +295,12 @@ func (h *hub) expire(now time.Time) {
 			h.dropBacklog(g, d)
 		}
 	}
-	h.org.expire(h, now)
+	h.org.expire(now)
+	return sessions
 }
 
 // maxHeld bounds the messages in memory, of all sessions together; a message for many counts once.
-const maxHeld = 256 << 20
+const maxHeld = 128 << 20
 
 // refill goes on with the session of c once its socket has room again.
 func (h *hub) refill(c *conn) {

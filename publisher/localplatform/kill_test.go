@@ -145,7 +145,7 @@ func TestKilledPlatformLosesNothingAcknowledged(t *testing.T) {
 		go func() {
 			var all []string
 			for len(all) < stop+50 {
-				payload := fmt.Sprint(next)
+				payload := fmt.Sprintf("%d%*s", next, 3000, "") // long: the journal is rewritten now and then
 				next++
 				b := append(append(str(nil, kilnTopic), byte(len(all)%50+1>>8), byte(len(all)%50+1)), payload...)
 				if _, err := pub.Write(packet(0x32, b)); err != nil {

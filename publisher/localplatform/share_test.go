@@ -201,6 +201,7 @@ func TestP40AMemberThatIsAwayTakesNothingAway(t *testing.T) {
 
 func TestP36ThreeMembersShareEvenly(t *testing.T) {
 	s := start(t, nil)
+	s.SetPatience(patience)
 	n := proof(3000, 30_000, 30_000)
 	done := make(chan []string, 3)
 	for range 3 {

@@ -113,7 +113,7 @@ func (h *hub) failed(c *conn, id wiotp.ClientID, r *wiotp.Refusal) {
 	h.tell(h.world(id), statusTopic(id), st.Append(nil), now)
 }
 
-// replayStatus tells a new subscription what is known already.
+// tellKnown tells a new subscription what is known already.
 func (h *hub) tellKnown(s *session, sub *subscription) {
 	w := h.world(s.id)
 	give := func(t wiotp.Topic, payload []byte) {
@@ -152,7 +152,7 @@ func (h *hub) tellKnown(s *session, sub *subscription) {
 }
 
 // expire forgets devices of which nothing was heard for long.
-func (w *world) expire(h *hub, now time.Time) {
+func (w *world) expire(now time.Time) {
 	for d, st := range w.devices {
 		if !st.connected && now.Sub(st.at) > statusKept {
 			delete(w.devices, d) // the next snapshot of the journal leaves it out

@@ -54,6 +54,9 @@ const (
 	slowFor = 10 * time.Second
 )
 
+// patience is how long publishers wait for subscribers.
+type patience struct{ stuck, stuckBrief, slow time.Duration }
+
 // filling says whether s should be waited for: it is connected and behind by half its buffer.
 func (h *hub) filling(s *session) bool {
 	return s.conn != nil && (s.pending.live > h.buffer/2 || s.bytes > s.maxBytes()/2) && time.Now().After(s.slow)
@@ -69,9 +72,9 @@ func (h *hub) yield(c *conn, s *session) {
 	if s.room == nil {
 		s.room = make(chan struct{})
 	}
-	room, wait, limit := s.room, h.filling(s), stuckAfterBrief
+	room, wait, limit := s.room, h.filling(s), h.patience.stuckBrief
 	if s.durable() {
-		limit = stuckAfter
+		limit = h.patience.stuck
 	}
 	h.unlock()
 	if !wait {
@@ -89,7 +92,7 @@ func (h *hub) yield(c *conn, s *session) {
 	}
 	h.lock()
 	defer h.unlock()
-	if time.Since(began) > slowWait {
+	if time.Since(began) > h.patience.slow {
 		s.strikes++
 	} else if s.strikes > 0 {
 		s.strikes--
