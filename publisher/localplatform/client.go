@@ -295,6 +295,9 @@ func (p *Platform) subscribe(c *conn, pk *packets.Packet) error {
 	return nil
 }
 
+// maxFilters bounds the filters of one client, in bytes: each may have 64 KiB.
+const maxFilters = 128 << 10
+
 // subscribed sets up what was found good, answers, and tells the known status.
 func (p *Platform) subscribed(c *conn, pk *packets.Packet, filters []wiotp.Filter, bad []bool) error {
 	h := p.hub
@@ -313,6 +316,17 @@ func (p *Platform) subscribed(c *conn, pk *packets.Packet, filters []wiotp.Filte
 	if n, most := len(s.subs)+len(added), s.id.Class.MaxSubscriptions(); n > most {
 		return &wiotp.Refusal{Rule: "subscriptions", Code: wiotp.TooManyFilters,
 			Why: fmt.Sprintf("%d subscriptions, at most %d are allowed", n, most)}
+	}
+	size := 0
+	for raw := range s.subs {
+		size += len(raw)
+	}
+	for raw := range added {
+		size += len(raw)
+	}
+	if size > maxFilters {
+		return &wiotp.Refusal{Rule: "subscriptions", Code: wiotp.TooManyFilters,
+			Why: fmt.Sprintf("the filters of all subscriptions have %d bytes, at most %d are allowed", size, maxFilters)}
 	}
 	granted := make([]byte, len(pk.Filters))
 	var record uint64

@@ -38,6 +38,8 @@ type conn struct {
 	since   time.Time
 	will    *message // to be published if the connection is lost
 
+	withheld int // kept messages that the login may not receive
+
 	deadline time.Time // the read deadline set last
 	spent    budget    // of rules.throttle
 

@@ -19,6 +19,9 @@ const (
 	MaxSessions = maxSessions
 	MaxBehind   = maxBehind
 	MaxHTTP     = maxHTTP
+	MaxQuick    = maxQuick
+	MaxUnacked  = maxUnacked
+	MaxHeldFree = maxHeldFree
 )
 
 // FailDisk makes every later fsync of the store fail, and writes something to sync.
@@ -87,4 +90,18 @@ func (p *Platform) SetPatience(d time.Duration) {
 	p.hub.lock()
 	defer p.hub.unlock()
 	p.hub.patience = patience{d, d, d}
+}
+
+// Held is the bytes of messages of the organisation and of Quickstart.
+func (p *Platform) Held() (org, quick int) {
+	p.hub.lock()
+	defer p.hub.unlock()
+	return p.hub.held, p.hub.heldFree
+}
+
+// LimitHeld lowers the bound on all messages of the organisation.
+func (p *Platform) LimitHeld(bytes int) {
+	p.hub.lock()
+	defer p.hub.unlock()
+	p.hub.most = bytes
 }

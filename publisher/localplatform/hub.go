@@ -28,7 +28,9 @@ type hub struct {
 	live     int                 // sessions with a connection
 	holders  map[uint64]any      // sessions and groups that the journal knows, by number
 	groups   map[groupKey]*group
-	held     int                // bytes of all messages that wait or are in flight
+	held     int                // bytes of all messages of the organisation that wait or are in flight
+	heldFree int                // the same of Quickstart, see memory.go
+	most     int                // for held: maxHeld
 	number   uint64             // last one given to a holder
 	messages uint64             // last one given to a message
 	sent     uint64             // messages to subscribers
@@ -53,7 +55,7 @@ func newWorld() world {
 }
 
 func newHub(log *slog.Logger, buffer int, lose func(who, int)) *hub {
-	return &hub{patience: patience{stuckAfter, stuckAfterBrief, slowWait}, log: log, buffer: buffer, lose: lose, org: newWorld(), quick: newWorld(), sessions: map[string]*session{},
+	return &hub{patience: patience{stuckAfter, stuckAfterBrief, slowWait}, log: log, buffer: buffer, lose: lose, most: maxHeld, org: newWorld(), quick: newWorld(), sessions: map[string]*session{},
 		holders: map[uint64]any{}, groups: map[groupKey]*group{}, losses: map[who]int{}, replayed: map[held]*delivery{}}
 }
 
@@ -92,6 +94,7 @@ func (h *hub) publish(w *world, m *message) uint64 {
 func (h *hub) route(w *world, m *message) (record uint64) {
 	h.round++
 	h.behind = nil
+	m.free = w == &h.quick
 	hits, shared := h.hits[:0], h.shared[:0]
 	w.index.match(m.topic, func(sub *subscription) {
 		s := sub.s
@@ -143,9 +146,10 @@ func (h *hub) give(s *session, d *delivery) {
 	for d.sub.waiting > h.buffer {
 		h.dropOldest(s, s.pending.first(func(o *delivery) bool { return o.sub == d.sub }))
 	}
-	for (s.bytes > s.maxBytes() || h.held > maxHeld) && s.pending.live > 1 {
+	for s.bytes > s.maxBytes() && s.pending.live > 1 {
 		h.dropOldest(s, s.pending.peek())
 	}
+	h.relieve(d.m)
 	h.pump(s)
 	if d.qos > 0 && h.filling(s) {
 		h.behind = s
@@ -173,7 +177,7 @@ func (h *hub) unqueue(s *session, d *delivery) {
 
 func (h *hub) retain(m *message) {
 	if m.refs++; m.refs == 1 {
-		h.held += m.size()
+		*h.heldWith(m) += m.size()
 	}
 }
 
@@ -188,7 +192,7 @@ func (h *hub) done(d *delivery) {
 
 func (h *hub) release(m *message) {
 	if m.refs--; m.refs == 0 {
-		h.held -= m.size()
+		*h.heldWith(m) -= m.size()
 	}
 }
 
@@ -203,7 +207,7 @@ func (h *hub) pump(s *session) {
 		if d == nil {
 			q, d = &s.pending, s.pending.peek()
 		}
-		if d == nil || d.qos > 0 && d.pid == 0 && s.full() {
+		if d == nil || d.qos > 0 && d.pid == 0 && h.full(s) {
 			return
 		}
 		if !c.room() {
@@ -224,6 +228,7 @@ func (h *hub) pump(s *session) {
 			h.seq++
 			d.seq = h.seq
 			s.inflight[d.pid] = d
+			s.unacked += d.m.size()
 		}
 		c.deliver(s.id, d)
 		h.sent++
@@ -256,6 +261,7 @@ func (h *hub) acked(s *session, pid uint16, qos byte) {
 		return
 	}
 	delete(s.inflight, pid)
+	s.unacked -= d.m.size()
 	if qos == 2 {
 		s.released[pid] = struct{}{}
 		if s.num != 0 {
@@ -298,9 +304,6 @@ func (h *hub) expired(now time.Time) (sessions []string) {
 	h.org.expire(now)
 	return sessions
 }
-
-// maxHeld bounds the messages in memory, of all sessions together; a message for many counts once.
-const maxHeld = 128 << 20
 
 // refill goes on with the session of c once its socket has room again.
 func (h *hub) refill(c *conn) {

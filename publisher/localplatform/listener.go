@@ -18,6 +18,7 @@ const loginWait = 10 * time.Second
 // Bounds on connections. One that waits costs a few KiB, one that has logged in about 100.
 const (
 	maxSessions = 1000 // logged in; the next login is answered with 3
+	maxQuick    = 100  // of maxSessions those of Quickstart, which has no keys
 	maxWaiting  = 256  // not logged in; one of the address with most of them makes room
 	maxOpen     = maxSessions + 2*maxWaiting
 	// maxLingering is how many of those that end may wait for their peer; they must not keep newcomers out.
@@ -189,6 +190,10 @@ func (p *Platform) session(ctx context.Context, c *conn, l *login) {
 	if err := p.hub.attach(c, l); err != nil {
 		p.refuse(c, err)
 		return
+	}
+	if c.withheld > 0 {
+		p.dropped.Add(uint64(c.withheld))
+		p.log.Warn("kept messages that the API key of the new login may not receive, dropped", "rule", "role", "id", c.id, "n", c.withheld)
 	}
 	c.writing = true
 	p.serving.Go(c.write)

@@ -104,6 +104,9 @@ func (p *Platform) admit(c *conn, raw []byte) (*login, error) {
 	case id.Org == wiotp.Quickstart && !p.quickstart:
 		return nil, unauthorized("org", "the organisation %s is not served here (rules.quickstart)", wiotp.Quickstart)
 	case id.Org == wiotp.Quickstart:
+		if !c.addr.IsLoopback() {
+			return nil, unauthorized("quickstart", "%s is served to clients on the same machine only", wiotp.Quickstart)
+		}
 		if c.secure {
 			return nil, unauthorized("quickstart", "%s has no TLS", wiotp.Quickstart)
 		}

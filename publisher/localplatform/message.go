@@ -16,6 +16,7 @@ type message struct {
 	qos     byte
 	retain  bool // a status message that is replayed to a new subscriber
 	at      time.Time
+	free    bool // of Quickstart
 
 	refs int // deliveries that wait or are in flight, guarded by hub.mu
 }

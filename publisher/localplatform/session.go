@@ -2,6 +2,7 @@ package localplatform
 
 import (
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,6 +23,7 @@ type session struct {
 	resend  queue                    // was sent on an earlier connection and not acknowledged
 	bytes   int                      // of pending
 	sent    uint64                   // messages
+	unacked int                      // bytes of inflight
 
 	inflight map[uint16]*delivery
 	lastPID  uint16
@@ -36,20 +38,7 @@ type session struct {
 	hit   *subscription
 }
 
-// Bounds on what waits for one subscriber, in bytes. A subscription has a bound in messages besides.
-const (
-	maxDurableBytes = 64 << 20
-	maxBehind       = 8 << 20 // of one that is not durable
-)
-
 func (s *session) durable() bool { return s.num != 0 }
-
-func (s *session) maxBytes() int {
-	if s.durable() {
-		return maxDurableBytes
-	}
-	return maxBehind
-}
 
 // stores says whether the journal holds m for s. A message of QoS 0 is kept for a client that is away, but not waited
 // for.
@@ -62,11 +51,6 @@ func (s *session) who() who {
 		return s.conn.who()
 	}
 	return who{id: s.id.String()}
-}
-
-// full says whether the window for messages to the client is used up.
-func (s *session) full() bool {
-	return len(s.inflight)+len(s.released) >= s.id.Class.MaxUnacked()
 }
 
 // freeID returns a packet id that is not in use; the window has far fewer places than there are ids.
@@ -98,6 +82,10 @@ func (h *hub) attach(c *conn, l *login) *wiotp.Refusal {
 		return &wiotp.Refusal{Rule: "connections", Code: wiotp.TooManyConns, Connack: wiotp.ConnackUnavailable,
 			Why: "too many connections or kept sessions"}
 	}
+	if s == nil && id.Org == wiotp.Quickstart && h.quickLive() >= maxQuick {
+		return &wiotp.Refusal{Rule: "connections", Code: wiotp.TooManyConns, Connack: wiotp.ConnackUnavailable,
+			Why: "too many connections of " + wiotp.Quickstart}
+	}
 	if s != nil && s.conn != nil {
 		older := &wiotp.Refusal{Rule: "client_id", Code: wiotp.ClientIDReused,
 			Why: "the same client id connected again from " + c.host + "; the newer connection stays"}
@@ -118,11 +106,15 @@ func (h *hub) attach(c *conn, l *login) *wiotp.Refusal {
 			h.holders[s.num] = s
 		}
 	}
+	narrower := s.rights.Role != l.rights.Role || !slices.Equal(s.rights.Group, l.rights.Group)
 	s.rights, s.conn = l.rights, c
 	for raw := range maps.Clone(s.subs) { // the key may have another role than last time
 		if _, err := s.rights.Subscribe(raw); err != nil {
 			h.unsubscribe(s, raw)
 		}
+	}
+	if narrower {
+		h.withhold(s)
 	}
 	c.session = s
 	h.live++
@@ -141,6 +133,26 @@ func (h *hub) attach(c *conn, l *login) *wiotp.Refusal {
 	}
 	h.pump(s)
 	return nil
+}
+
+// withhold gives up what was kept for a session whose client has logged in with another API key, and what that one may
+// not receive.
+func (h *hub) withhold(s *session) {
+	hidden := func(d *delivery) bool {
+		_, err := s.rights.Subscribe(d.m.name)
+		return err != nil || !s.rights.Sees(d.m.topic)
+	}
+	n := 0
+	for _, q := range [...]*queue{&s.resend, &s.pending} {
+		for _, d := range q.take(hidden) {
+			if q == &s.pending {
+				h.unqueue(s, d)
+			}
+			h.done(d)
+			n++
+		}
+	}
+	s.conn.withheld = n
 }
 
 func (h *hub) newSession(key string, id wiotp.ClientID, rights wiotp.Rights) *session {
@@ -176,6 +188,7 @@ func (h *hub) leave(s *session, cause *wiotp.Refusal) {
 	h.farewell(s, c, cause)
 	back := append(s.inOrder(), s.resend.take(anyDelivery)...)
 	clear(s.inflight)
+	s.unacked = 0
 	for _, d := range back {
 		switch {
 		case d.group != nil && d.group.alive():
@@ -220,6 +233,7 @@ func (h *hub) remove(s *session) {
 		h.done(d)
 	}
 	clear(s.inflight)
+	s.unacked = 0
 	if s.num != 0 {
 		h.write(kindForgotten, numRecord(s.num))
 		delete(h.holders, s.num)

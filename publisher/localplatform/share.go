@@ -128,9 +128,10 @@ func (h *hub) deal(g *group, d *delivery) {
 	}
 	g.backlog.push(d)
 	g.bytes += d.m.size()
-	for g.backlog.live > h.buffer || (g.bytes > maxDurableBytes || h.held > maxHeld) && g.backlog.live > 1 {
+	for g.backlog.live > h.buffer || g.bytes > maxDurableBytes && g.backlog.live > 1 {
 		h.dropBacklog(g, g.backlog.peek())
 	}
+	h.relieve(d.m)
 }
 
 // choose returns the member whose turn it is: one that has room, else one that will lose its oldest.

@@ -118,7 +118,7 @@ func (h *hub) tellKnown(s *session, sub *subscription) {
 	w := h.world(s.id)
 	give := func(t wiotp.Topic, payload []byte) {
 		if s.rights.Sees(t) {
-			h.give(s, &delivery{m: &message{topic: t, name: t.String(), payload: payload, retain: true, at: time.Now()}, sub: sub})
+			h.give(s, &delivery{m: &message{topic: t, name: t.String(), payload: payload, retain: true, at: time.Now(), free: w == &h.quick}, sub: sub})
 		}
 	}
 	f := sub.filter
