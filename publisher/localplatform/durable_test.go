@@ -1,142 +1,13 @@
 package localplatform_test
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"slices"
 	"testing"
 	"time"
 
 	"legacybridge/publisher/localplatform"
 	"legacybridge/publisher/wiotp"
 )
-
-func TestP13KeepaliveOfScalableApplications(t *testing.T) {
-	s := startFull(t, nil)
-	for _, c := range []struct {
-		id    string
-		asked uint16
-		want  time.Duration
-	}{
-		{"A:legacy:a", 0, time.Hour}, {"A:legacy:b", 3601, time.Hour}, {"A:legacy:c", 3600, time.Hour}, {"A:legacy:d", 1, time.Second},
-		{"A:legacy:e:1", 0, time.Hour}, {"a:legacy:f", 0, 0}, {"a:legacy:g", 65535, 65535 * time.Second},
-	} {
-		l := kept(s, c.id)
-		l.keepalive = c.asked
-		enter(t, s, l)
-		if got := s.Keepalive(c.id); got != c.want {
-			t.Errorf("%s asked for %d: got %v, want %v", c.id, c.asked, got, c.want)
-		}
-	}
-}
-
-func TestP21RepeatedEventsOfQoS2AreOne(t *testing.T) {
-	s := start(t, nil)
-	sub := listen(t, s, "sub", 2)
-	pub := enter(t, s, kept(s, "a:legacy:pub"))
-	event := append(append(str(nil, kilnTopic), 0, 7), "once"...)
-	pub.send(packet(0x34, event))
-	pub.want(0x50, 2, 0, 7)
-	pub.drop(s, "a:legacy:pub") // the answer counts as lost: it is sent again
-	pub = resume(t, s, kept(s, "a:legacy:pub"))
-	pub.send(packet(0x3c, event))
-	pub.want(0x50, 2, 0, 7)
-	for range 2 {
-		pub.send([]byte{0x62, 2, 0, 7})
-		pub.want(0x70, 2, 0, 7)
-	}
-	pub.send(packet(0x34, event)) // released: the id is free for a new one
-	pub.want(0x50, 2, 0, 7)
-	same(t, "subscriber", payloads(sub.take()), []string{"once", "once"})
-}
-
-func TestP21DeliveriesOfQoS2AreReleasedOnce(t *testing.T) {
-	s := start(t, nil)
-	l := kept(s, "a:legacy:sub")
-	sub := enter(t, s, l)
-	sub.subscribed(2, allEvents)
-	pub := login(t, s, "pub")
-	pub.publish(kilnTopic, []byte("a"), 2, 1, false)
-	pub.want(0x50, 2, 0, 1)
-	g := sub.event()
-	if g.qos != 2 || g.dup {
-		t.Fatalf("got %+v, want QoS 2", g)
-	}
-	sub.drop(s, "a:legacy:sub")
-	sub = resume(t, s, l)
-	again := sub.event()
-	if !again.dup || again.id != g.id || again.payload != "a" {
-		t.Fatalf("got %+v, want the same again with DUP", again)
-	}
-	sub.send([]byte{0x50, 2, byte(g.id >> 8), byte(g.id)})
-	sub.want(0x62, 2, byte(g.id>>8), byte(g.id))
-	sub.drop(s, "a:legacy:sub")
-	sub = resume(t, s, l)
-	sub.want(0x62, 2, byte(g.id>>8), byte(g.id)) // the release, not the event
-	sub.send([]byte{0x70, 2, byte(g.id >> 8), byte(g.id)})
-	sub.ping()
-	sub.drop(s, "a:legacy:sub")
-	resume(t, s, l).ping()
-}
-
-func TestP21UnacknowledgedEventsComeAgainInOrder(t *testing.T) {
-	s := start(t, nil)
-	l := kept(s, "a:legacy:sub")
-	sub := enter(t, s, l)
-	sub.subscribed(1, allEvents)
-	pub := login(t, s, "pub")
-	var first []got
-	for i := range 6 {
-		pub.sent(kilnTopic, fmt.Sprint(i))
-		first = append(first, sub.event())
-	}
-	sub.send(puback(first[1].id))
-	sub.ping()
-	sub.drop(s, "a:legacy:sub")
-	pub.sent(kilnTopic, "6")
-	sub = resume(t, s, l)
-	for i, g := range sub.take() {
-		want := []string{"0", "2", "3", "4", "5", "6"}[i]
-		if g.payload != want || g.dup != (want != "6") {
-			t.Errorf("got %+v, want %s", g, want)
-		}
-	}
-}
-
-func TestP21TwoThousandInFlightPerApplicationTenPerDevice(t *testing.T) {
-	s := startFull(t, nil)
-	app := listen(t, s, "sub", 1)
-	device := enter(t, s, theDevice)
-	device.subscribed(1, "iot-2/cmd/+/fmt/+")
-	pub := login(t, s, "pub")
-	for i := range wiotp.MaxInflight + 1 {
-		pub.publish(kilnTopic, fmt.Append(nil, i), 1, 1, false)
-	}
-	for i := range 11 {
-		pub.publish("iot-2/type/kiln/id/K-2/cmd/x/fmt/json", fmt.Append(nil, i), 1, 1, false)
-	}
-	for range wiotp.MaxInflight + 12 {
-		pub.want(puback(1)...)
-	}
-	var last got
-	for range wiotp.MaxInflight {
-		last = app.event()
-	}
-	app.ping() // no further event comes
-	app.send(puback(last.id))
-	if g := app.event(); g.payload != fmt.Sprint(wiotp.MaxInflight) {
-		t.Errorf("got %+v, want the next", g)
-	}
-	for range 10 {
-		last = device.event()
-	}
-	device.ping()
-	device.send(puback(last.id))
-	if g := device.event(); g.payload != "10" {
-		t.Errorf("got %+v, want the next", g)
-	}
-}
 
 func TestP29BufferKeepsTheNewestPerSubscription(t *testing.T) {
 	s := start(t, func(cfg *localplatform.Config) {
@@ -203,28 +74,6 @@ func TestP29KeptSessionsEndWithCleanSessionAndAfterADay(t *testing.T) {
 		t.Errorf("got %+v, want nothing after a day", got)
 	}
 	enter(t, s, l)
-}
-
-func TestP49ThrottleIsBackPressure(t *testing.T) {
-	t.Parallel() // it waits
-	s := start(t, func(cfg *localplatform.Config) { cfg.Throttle = 10 })
-	pub := login(t, s, "pub")
-	began := time.Now()
-	for i := range 25 { // 3 seconds' worth, or the last part of one less
-		pub.publish(kilnTopic, []byte("x"), 1, uint16(i+1), false)
-	}
-	for i := range 25 {
-		pub.want(puback(uint16(i + 1))...)
-	}
-	if got := time.Since(began); got < time.Second {
-		t.Errorf("got 25 units in %v, want at least the second that 20 take", got)
-	}
-	pub.publish(kilnTopic, bytes.Repeat([]byte("x"), 5*wiotp.ThrottleUnit), 1, 30, false)
-	pub.want(puback(30)...)
-	pub.ping()
-	if got := s.Stats(); got.Connections != 1 || got.Refused != 0 || got.Events != 26 {
-		t.Errorf("got %+v, want no error and no disconnect", got)
-	}
 }
 
 func TestSessionsSurviveARestart(t *testing.T) {
@@ -343,83 +192,6 @@ func TestP02ARoleThatWasTakenAwayEndsItsSubscriptions(t *testing.T) {
 	same(t, "subscriber", payloads(sub.take()), []string{"event"})
 }
 
-func TestSubscribersOfOneGroupNeverHoldUpThePublisher(t *testing.T) {
-	s := start(t, func(cfg *localplatform.Config) { cfg.Buffer = 20 })
-	stuck := enter(t, s, kept(s, "A:legacy:app"))
-	stuck.subscribed(0, allEvents)
-	reader := enter(t, s, kept(s, "A:legacy:app"))
-	reader.subscribed(0, allEvents)
-	pub := login(t, s, "pub")
-	big := bytes.Repeat([]byte("x"), 100_000)
-	const n = 200
-	got := 0
-	for range n {
-		pub.publish(kilnTopic, big, 1, 1, false)
-		pub.want(puback(1)...)
-		got += len(reader.take())
-	}
-	if got < n/2 || s.Stats().Dropped != 0 {
-		t.Errorf("got %d of %d at the one that reads, %d dropped; want what the other has no room for", got, n, s.Stats().Dropped)
-	}
-	if slices.Contains(payloads(reader.take()), "x") {
-		t.Error("got a piece of an event")
-	}
-}
-
-// A subscriber that reads more slowly than is published loses nothing: the publisher is held back.
-func TestSubscriberThatReadsLosesNothing(t *testing.T) {
-	for _, persistent := range []bool{true, false} {
-		s := start(t, func(cfg *localplatform.Config) { cfg.Buffer = 500 })
-		s.SetPatience(patience)
-		l := own(s, "a:legacy:sub")
-		l.persistent = persistent
-		sub := enter(t, s, l)
-		sub.subscribed(1, allEvents)
-		pub := login(t, s, "pub")
-		n := proof(2000, 20_000, 20_000)
-		big := bytes.Repeat([]byte("x"), 2000) // the socket is soon full
-		go func() {
-			for range n {
-				b := append(append(str(nil, kilnTopic), 0, 1), big...)
-				if _, err := pub.Write(packet(0x32, b)); err != nil {
-					return
-				}
-			}
-		}()
-		go io.Copy(io.Discard, pub.r)
-		if got := len(sub.until(n)); got != n || s.Stats().Dropped != 0 {
-			t.Errorf("durable %v: got %d of %d, %d dropped, want all", persistent, got, n, s.Stats().Dropped)
-		}
-	}
-}
-
-// One that takes nothing costs its publishers a moment, and then its oldest messages.
-func TestStuckDurableSubscriberHoldsUpNobodyForLong(t *testing.T) {
-	t.Parallel() // it waits
-	s := start(t, func(cfg *localplatform.Config) { cfg.Buffer = 100 })
-	stuck := enter(t, s, kept(s, "a:legacy:stuck"))
-	stuck.subscribed(0, allEvents)
-	reader := listen(t, s, "reader", 1)
-	pub := login(t, s, "pub")
-	big := string(bytes.Repeat([]byte("x"), 100_000))
-	began := time.Now()
-	const n = 400
-	for range n {
-		pub.publish(kilnTopic, []byte(big), 1, 1, false)
-		pub.want(puback(1)...)
-		reader.send(puback(reader.event().id))
-	}
-	if got := time.Since(began); got > patience {
-		t.Errorf("got %d events in %v, want one short wait", n, got)
-	}
-	if got := s.Stats().Dropped; got == 0 {
-		t.Error("got none dropped, want the oldest of the stuck one")
-	}
-	if got := s.log.find("rule=buffer"); len(got) != 1 || got[0]["id"] != "a:legacy:stuck" {
-		t.Errorf("got %v, want one line about the stuck one", got)
-	}
-}
-
 func TestAcknowledgedOnlyOnceItIsOnDisk(t *testing.T) {
 	s := startFull(t, stored(t.TempDir()))
 	sub, member := enter(t, s, kept(s, "a:legacy:sub")), enter(t, s, kept(s, "A:legacy:app:1"))
@@ -451,30 +223,4 @@ func TestAcknowledgedOnlyOnceItIsOnDisk(t *testing.T) {
 	pub.ping()
 	release()
 	pub.want(puback(6)...)
-}
-
-func TestClientThatHearsItselfDoesNotWaitForItself(t *testing.T) {
-	s := start(t, func(cfg *localplatform.Config) { cfg.Buffer = 500 })
-	c := listen(t, s, "both", 1)
-	big := bytes.Repeat([]byte("x"), 2000)
-	n := proof(2000, 20_000, 20_000)
-	go func() {
-		for range n {
-			if _, err := c.Write(packet(0x32, append(append(str(nil, kilnTopic), 0, 1), big...))); err != nil {
-				return
-			}
-		}
-	}()
-	for acked, heard := 0, 0; acked < n; {
-		first, body, err := c.next()
-		if err != nil {
-			t.Fatalf("got %v after %d acknowledged and %d heard", err, acked, heard)
-		}
-		if first == 0x40 {
-			acked++
-			continue
-		}
-		heard++
-		c.Write(puback(parseEvent(first, body).id))
-	}
 }
