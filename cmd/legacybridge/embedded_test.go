@@ -187,6 +187,7 @@ type member struct {
 	cmd    *exec.Cmd
 	stderr *syncBuffer
 	read   chan struct{}
+	hold   sync.Mutex // held to read nothing
 }
 
 // join starts a member of the application back, and returns once it has subscribed.
@@ -206,9 +207,11 @@ func (p *embedded) join(args ...string) *member {
 		defer close(m.read)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			var line struct{ Payload json.RawMessage }
+			m.hold.Lock()
 			if json.Unmarshal(lines.Bytes(), &line) == nil {
 				m.add(line.Payload)
 			}
+			m.hold.Unlock()
 		}
 	}()
 	p.t.Cleanup(func() { m.end(os.Kill) })

@@ -37,9 +37,6 @@ func (p *embedded) shares(n int, all []*tally, sharing int, rate ...string) {
 		return s
 	}
 	waitFor(p.t, 60*time.Second, "all events at the members", func() bool { return sum() >= n })
-	if s := p.stats(); s.Waiting != 0 || s.Dropped != 0 {
-		p.t.Errorf("got %d waiting and %d dropped, want none", s.Waiting, s.Dropped)
-	}
 	seen := map[int]int{}
 	for i, c := range all {
 		part := 0
@@ -63,6 +60,7 @@ func (p *embedded) shares(n int, all []*tally, sharing int, rate ...string) {
 func TestScalableApplicationSharesAmongWholePrograms(t *testing.T) {
 	for _, form := range scalableForms {
 		t.Run(form.name, func(t *testing.T) {
+			t.Parallel()
 			p := startEmbedded(t, anyDevice)
 			var all []*tally
 			for n := 1; n <= 3; n++ {
@@ -71,8 +69,11 @@ func TestScalableApplicationSharesAmongWholePrograms(t *testing.T) {
 			}
 			n := proof(3000, 30_000, 30_000)
 			p.shares(n, all, 3, "--rate", "0")
-			sent := 0
-			for _, m := range p.stats().Members {
+			stats, sent := p.stats(), 0
+			if stats.Waiting != 0 || stats.Dropped != 0 {
+				t.Errorf("got %d waiting and %d dropped, want none", stats.Waiting, stats.Dropped)
+			}
+			for _, m := range stats.Members {
 				if !m.Connected || m.Client != form.id("back", 1) && m.Client != form.id("back", 2) && m.Client != form.id("back", 3) {
 					t.Errorf("--stats has the member %+v", m)
 				}
@@ -89,6 +90,7 @@ func TestScalableApplicationSharesAmongWholePrograms(t *testing.T) {
 func TestScalableApplicationWithoutTwoOfThreeSubscriptions(t *testing.T) {
 	for _, form := range scalableForms {
 		t.Run(form.name, func(t *testing.T) {
+			t.Parallel()
 			p := startEmbedded(t, anyDevice)
 			const filter = "iot-2/type/stress/id/+/evt/+/fmt/+"
 			var all []*tally
@@ -123,7 +125,7 @@ func TestScalableMembersKilledAndBackLoseNothing(t *testing.T) {
 	for i := range members {
 		members[i] = join(i)
 	}
-	stress := p.command("stress", "-q", "--rate", "1000")
+	stress := p.command("stress", "-q", "--rate", "3000")
 	var said strings.Builder
 	stress.Stdout, stress.Stderr = &said, os.Stderr
 	if err := stress.Start(); err != nil {
@@ -138,8 +140,14 @@ func TestScalableMembersKilledAndBackLoseNothing(t *testing.T) {
 	kills := proof(2, 10, 200)
 	for k := range kills {
 		i := k % 3
-		before := members[(i+1)%3].count()
-		waitFor(t, 20*time.Second, "load", func() bool { return members[(i+1)%3].count() > before+50 })
+		more := func(what string, n int) {
+			before := members[(i+1)%3].count()
+			waitFor(t, 30*time.Second, what, func() bool { return members[(i+1)%3].count() > before+n })
+		}
+		members[i].hold.Lock() // whoever reads what it prints is slow, so that it has much in hand
+		more("load", 1500)
+		_ = members[i].cmd.Process.Kill()
+		members[i].hold.Unlock()
 		members[i].end(os.Kill)
 		take(members[i])
 		gone := func() (sent int) {
@@ -153,10 +161,11 @@ func TestScalableMembersKilledAndBackLoseNothing(t *testing.T) {
 			}
 			return sent
 		}
-		sent, before := gone(), members[(i+1)%3].count()
-		waitFor(t, 20*time.Second, "load on the others", func() bool { return members[(i+1)%3].count() > before+50 })
-		if now := gone(); now != sent {
-			t.Errorf("%d events were sent to a member that is gone", now-sent)
+		if k%5 == 0 { // it takes its time
+			sent := gone()
+			if more("load on the others", 50); gone() != sent {
+				t.Errorf("%d events were sent to a member that is gone", gone()-sent)
+			}
 		}
 		members[i] = join(i)
 	}
@@ -178,7 +187,7 @@ func TestScalableMembersKilledAndBackLoseNothing(t *testing.T) {
 		}
 		again += seen[i] - 1
 	}
-	if again > kills*256 { // what a program has in hand
+	if again > kills*3000 { // what a program has in hand and in its socket
 		t.Errorf("%d events came again in %d kills", again, kills)
 	}
 	t.Logf("%d kills, %d events, none lost, %d came again", kills, acked, again)
