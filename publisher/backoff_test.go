@@ -96,7 +96,7 @@ func TestRivalIsSaidOnceAndNotFought(t *testing.T) {
 				r.dial = b.pipe
 				r.put(t, events("press-7", 20)...)
 				stop := r.start(t)
-				time.Sleep(28 * time.Minute)
+				time.Sleep(30 * time.Minute) // the waits below are 25 to 29 minutes together
 				at := b.loginTimes()
 				var holds []time.Duration
 				for i := range at[1:] {
