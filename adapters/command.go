@@ -11,6 +11,18 @@ type Order struct {
 	Device  string
 	Command string
 	Value   string // registers and coils: a number, "true" or "false"; lines: the text to send
+	// Veto is asked by the owner of the link right before the first byte goes out, for the order may have waited for its
+	// turn. A code other than "" says that it must not be written any more, and why. nil: it may.
+	Veto func() (code, why string)
+}
+
+// Vetoed is the answer to an order that must not be written any more, and whether it is one.
+func (o Order) Vetoed() (Answer, bool) {
+	if o.Veto == nil {
+		return Answer{}, false
+	}
+	code, why := o.Veto()
+	return Answer{Code: code, Why: why}, code != ""
 }
 
 // An Outcome is what is known of a write. The zero value is the safe one to forget: nothing was written.

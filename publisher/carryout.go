@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"legacybridge/adapters"
@@ -13,6 +14,8 @@ import (
 
 // Codes of what becomes of commands here; those of the rules are package mapping's, those of equipment package adapters'.
 const (
+	codeTooSoon    = "CMD010" // of the rules: it waited, and they are not met any more
+	codeInterlock  = "CMD011"
 	codeCrowded    = "CMD013" // too many wait
 	codeNotKept    = "CMD014" // it could not be stored
 	codeUnverified = "CMD018" // written, and the read-back does not show it
@@ -60,18 +63,21 @@ func (d *Downlink) carryOut(ctx, late context.Context, l *lane, o *taken) {
 }
 
 func (d *Downlink) write(ctx context.Context, l *lane, o *taken) end {
-	now := time.Now()
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return end{result: resultRefused, code: adapters.CodeNotSent, why: "the service is stopping; it was not written"}
-	case now.Sub(o.at) > mapping.Freshness:
-		return end{result: resultRefused, code: adapters.CodeNotSent, why: fmt.Sprintf("it waited for %v behind others; it was not written", now.Sub(o.at).Truncate(time.Second))}
-	case o.rule.OnlyIf != "" && d.interlock(l, o.Device, o.Command, now) != mapping.True:
-		return end{result: resultRefused, code: "CMD011", why: "only_if is not met any more: " + o.rule.OnlyIf}
+	}
+	veto := func() (code, why string) { return d.veto(l, o) }
+	if code, why := veto(); code != "" {
+		return end{result: resultRefused, code: code, why: why}
 	}
 	limit, cancel := context.WithTimeout(ctx, writeWithin)
-	a := l.writer.Write(limit, adapters.Order{Device: o.Device, Command: o.Command, Value: o.Value})
+	a := l.writer.Write(limit, adapters.Order{Device: o.Device, Command: o.Command, Value: o.Value, Veto: veto})
 	cancel()
+	if a.Outcome != adapters.NotWritten || !a.At.IsZero() {
+		d.mu.Lock()
+		d.wrote[[2]string{o.Device, o.Command}] = time.Now()
+		d.mu.Unlock()
+	}
 	e := end{answer: a, code: a.Code, why: a.Why}
 	switch a.Outcome {
 	case adapters.NotWritten:
@@ -102,12 +108,16 @@ func (d *Downlink) verify(ctx context.Context, l *lane, o *taken) (met bool, sho
 	limit, cancel := context.WithTimeout(ctx, v.Within)
 	defer cancel()
 	why = fmt.Sprintf("it was written, but %s could not be read back within %v", v.Point, v.Within)
+	select {
+	case <-l.newer: // of this order itself
+	default:
+	}
 	for {
 		if len(l.orders) > 0 {
 			return false, shows, fmt.Sprintf("it was written, but %s was not read back to the end: another command came", v.Point)
 		}
 		began := time.Now()
-		r, err := l.writer.Read(limit, o.Device, v.Point)
+		r, err := l.look(limit, o.Device, v.Point)
 		if err == nil {
 			var known bool
 			if met, shows, known = l.link.Rules.Verified(o.Order, r); met {
@@ -135,6 +145,23 @@ func (d *Downlink) verify(ctx context.Context, l *lane, o *taken) (met bool, sho
 		why = fmt.Sprintf("it was written, but %s was not read back to the end: the service is stopping", v.Point)
 	}
 	return false, shows, why
+}
+
+// look reads back once. A link that is down, or a device that speaks once an hour, does not hold up a newer command.
+func (l *lane) look(ctx context.Context, device, point string) (adapters.Reading, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-l.newer:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	r, err := l.writer.Read(ctx, device, point)
+	cancel()
+	watching.Wait()
+	return r, err
 }
 
 // finish tells what became of an accepted command, and that it is not under way any more: audit first, then reply and

@@ -62,6 +62,7 @@ type Downlink struct {
 
 	mu      sync.Mutex
 	last    map[[2]string]time.Time         // when a command was last accepted by this process; no step of the clock touches it
+	wrote   map[[2]string]time.Time         // when it last went out to the equipment: later, where it had to wait
 	locks   map[[2]string]mapping.Condition // by device and command
 	waiting map[string]int                  // accepted commands by link
 	counts  map[CommandCount]uint64
@@ -85,7 +86,7 @@ type taken struct {
 	key   queue.CommandKey
 	topic string
 	rule  mapping.Command
-	at    time.Time
+	at    time.Time // when it came
 }
 
 // SettleCommands reports the commands that were under way when the process before died, and takes none. Run does so too.
@@ -110,7 +111,7 @@ func newDownlink(cfg DownlinkConfig) *Downlink {
 	}
 	d := &Downlink{cfg: cfg, log: cfg.Log, lanes: map[string]*lane{}, locks: map[[2]string]mapping.Condition{}, waiting: map[string]int{},
 		counts: map[CommandCount]uint64{}, refusal: bucket{most: 60, every: time.Second}, success: bucket{most: 20, every: 5 * time.Minute},
-		started: time.Now(), last: map[[2]string]time.Time{}}
+		started: time.Now(), last: map[[2]string]time.Time{}, wrote: map[[2]string]time.Time{}}
 	for i := range cfg.Links {
 		for _, device := range cfg.Links[i].Devices {
 			d.lanes[device] = &lane{link: &cfg.Links[i], orders: make(chan *taken, maxWaiting), newer: make(chan struct{}, 1)}
@@ -131,14 +132,19 @@ func (d *Downlink) Attach(link string, w adapters.Writer) {
 	}
 }
 
-// Note takes in how interlocks stand. It may be called concurrently, also of a nil Downlink.
+// Note takes in how interlocks stand. It may be called concurrently, also of a nil Downlink. A reading whose own time lies
+// ahead is of now: else a device with a fast clock would be believed for long after it fell silent.
 func (d *Downlink) Note(conditions []mapping.Condition) {
 	if d == nil || len(conditions) == 0 {
 		return
 	}
+	now := time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, c := range conditions {
+		if c.Time.After(now) {
+			c.Time = now
+		}
 		d.locks[[2]string{c.Device, c.Command}] = c
 	}
 }
@@ -226,12 +232,19 @@ func (d *Downlink) receive(m Message) {
 		Repeated: func(id string) bool { return d.cfg.Queue.KnowsCommand(queue.KeyOf(device, id), now) },
 	})
 	o := &taken{Order: order, topic: m.Topic, at: now}
+	if !m.Time.IsZero() {
+		o.at = m.Time
+	}
 	if refusal != nil {
 		o.ID = refusal.ID
 		d.refuse(l, o, refusal.Code, refusal.Why)
 		return
 	}
 	o.rule, _ = l.link.Rules.Rule(device, name)
+	if code, why := d.waited(o, now); code != "" { // behind others that a slow disk held up
+		d.refuse(l, o, code, why)
+		return
+	}
 	if !d.enter(l.link.Name) {
 		d.refuse(l, o, codeCrowded, fmt.Sprintf("%d commands wait for %s already", maxWaiting, l.link.Name))
 		return
@@ -284,6 +297,32 @@ func (d *Downlink) interlock(l *lane, device, name string, now time.Time) mappin
 		return mapping.NotKnown
 	}
 	return c.State
+}
+
+// veto says why an accepted command must not be written at this moment, "" if it may: it has waited for its turn, and the
+// world has not.
+func (d *Downlink) veto(l *lane, o *taken) (code, why string) {
+	now := time.Now()
+	if code, why := d.waited(o, now); code != "" {
+		return code, why
+	}
+	if o.rule.OnlyIf != "" && d.interlock(l, o.Device, o.Command, now) != mapping.True {
+		return codeInterlock, "only_if is not met any more: " + o.rule.OnlyIf
+	}
+	d.mu.Lock()
+	wrote, ok := d.wrote[[2]string{o.Device, o.Command}]
+	d.mu.Unlock()
+	if wait := o.rule.MinInterval - now.Sub(wrote); ok && wait > 0 {
+		return codeTooSoon, fmt.Sprintf("the one before had to wait, so that %s was written less than %v ago: wait %v", o.Command, o.rule.MinInterval, wait.Round(time.Millisecond))
+	}
+	return "", ""
+}
+
+func (d *Downlink) waited(o *taken, now time.Time) (code, why string) {
+	if waited := now.Sub(o.at); waited > mapping.Freshness {
+		return adapters.CodeNotSent, fmt.Sprintf("it waited for %v behind others; it was not written", waited.Truncate(time.Second))
+	}
+	return "", ""
 }
 
 func (d *Downlink) enter(link string) bool {

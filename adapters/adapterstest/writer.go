@@ -30,8 +30,8 @@ func RunWriter(t *testing.T, c WriterContract) {
 const writerPatience = 20 * time.Second
 
 // CheckWriter returns the first breach of the contract of adapters.Writer: nothing is written while nobody owns the
-// link, nor later for a caller who has gone; each order is written once, while the source reads on; what the
-// equipment does not list is not written.
+// link, nor later for a caller who has gone, nor after a veto; each order is written once, while the source reads on;
+// what the equipment does not list is not written.
 func CheckWriter(ctx context.Context, c WriterContract) error {
 	w, err := c.New()
 	if err != nil {
@@ -70,6 +70,11 @@ func CheckWriter(ctx context.Context, c WriterContract) error {
 	other.Command = "a-command-that-nobody-listed"
 	if a := w.Write(limit, other); a.Outcome != adapters.NotWritten || a.Code == "" {
 		return fmt.Errorf("a command that is not listed: Write answered %+v, want it not written", a)
+	}
+	late := c.Order
+	late.Veto = func() (string, string) { return "CMD011", "the interlock is not met any more" }
+	if a := w.Write(limit, late); a.Outcome != adapters.NotWritten || a.Code != "CMD011" || a.Why == "" || !a.At.IsZero() {
+		return fmt.Errorf("an order that must not be written any more: Write answered %+v, want it not written, for the reason given", a)
 	}
 	since := time.Now()
 	if r, err := w.Read(limit, c.Order.Device, c.Point); err != nil || r.Device != c.Order.Device || r.Time.Before(since) {

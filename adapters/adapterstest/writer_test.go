@@ -53,6 +53,10 @@ func (p *pen) Write(ctx context.Context, o adapters.Order) adapters.Answer {
 		if o.Command != "go" && p.fault != "writes what is not listed" {
 			return
 		}
+		if no, vetoed := o.Vetoed(); vetoed && p.fault != "asks nobody" {
+			a = no
+			return
+		}
 		p.add(1)
 		if p.fault == "writes twice" {
 			p.add(1)
@@ -74,6 +78,7 @@ func TestTheContractOfWritersFindsFaults(t *testing.T) {
 	for fault, want := range map[string]string{
 		"": "", "writes without its owner": "nobody owned the link", "writes twice": "want 1", "writes later": "",
 		"writes what is not listed": "not listed", "shows an old reading": "from after the call",
+		"asks nobody": "must not be written any more",
 	} {
 		p := &pen{desk: adapters.NewDesk(), fault: fault}
 		limit, cancel := context.WithTimeout(t.Context(), time.Second)

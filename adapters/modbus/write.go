@@ -167,6 +167,9 @@ func (s *Source) write(o adapters.Order) adapters.Answer {
 	if err := s.steady(u); err != nil {
 		return notSent("unit %d on %s was not written: %s", u.Unit, s.cfg.Link, reason(err))
 	}
+	if a, no := o.Vetoed(); no {
+		return a
+	}
 	s.pending = true
 	s.wire.sent = time.Time{}
 	err = u.send(c, raw)

@@ -126,6 +126,9 @@ func (l *session) order(o adapters.Order) adapters.Answer {
 		l.broke = err
 		return notSent("nothing was sent on %s: %v", l.cfg.Link, err)
 	}
+	if a, no := o.Vetoed(); no {
+		return a
+	}
 	if !l.talks() {
 		l.split.begin()
 	}

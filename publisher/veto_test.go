@@ -1,0 +1,101 @@
+package publisher
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"legacybridge/adapters"
+	"legacybridge/mapping"
+)
+
+// owner writes as the owner of a link does: it asks before the first byte.
+func owner(before func(o adapters.Order)) func(context.Context, adapters.Order) adapters.Answer {
+	return func(ctx context.Context, o adapters.Order) adapters.Answer {
+		before(o)
+		if a, no := o.Vetoed(); no {
+			return a
+		}
+		return written(ctx, o)
+	}
+}
+
+// An interlock that opens while the order waits for its link is not passed over.
+func TestAnInterlockIsAskedAgainRightBeforeTheWrite(t *testing.T) {
+	p := &pen{}
+	c := newCommanded(t, t.TempDir(), p)
+	stand := func(s mapping.Truth) {
+		c.Note([]mapping.Condition{{Device: "fan", Command: "safe", State: s, Time: time.Now()}})
+	}
+	p.write = owner(func(adapters.Order) { stand(mapping.False) })
+	stand(mapping.True)
+	c.give("safe", `{"n":1,"id":"a"}`)
+	c.await(`"id":"a"`, `"result":"refused"`, "CMD011", "not met any more")
+	c.stop()
+	if a := c.audit(); strings.Contains(a, `result="done"`) || strings.Contains(a, " written=") {
+		t.Errorf("audit:\n%s", a)
+	}
+}
+
+// What the equipment's own clock says lies ahead is no fresher than now: when the device falls silent, it gets old.
+func TestAClockAheadDoesNotKeepAnInterlockFresh(t *testing.T) {
+	c := newCommanded(t, t.TempDir(), &pen{write: written})
+	c.Note([]mapping.Condition{{Device: "fan", Command: "safe", State: mapping.True, Time: time.Now().Add(time.Hour)}})
+	l := c.lanes["fan"]
+	if got := c.interlock(l, "fan", "safe", time.Now()); got != mapping.True {
+		t.Errorf("got %v at once, want it met", got)
+	}
+	if got := c.interlock(l, "fan", "safe", time.Now().Add(usualStale+time.Second)); got != mapping.NotKnown {
+		t.Errorf("got %v after %v of silence, want it not known", got, usualStale)
+	}
+}
+
+// min_interval is between two writes, not between two messages: the first may have waited for its link.
+func TestTheIntervalIsBetweenTwoWrites(t *testing.T) {
+	p := &pen{}
+	p.write = owner(func(adapters.Order) {})
+	c := newCommanded(t, t.TempDir(), p)
+	c.give("slow", `{"n":1,"id":"a"}`)
+	c.await(`"id":"a"`, `"result":"done"`)
+	c.mu.Lock()
+	c.last[[2]string{"fan", "slow"}] = time.Now().Add(-2 * time.Hour) // accepted long ago, and written just now
+	c.mu.Unlock()
+	c.give("slow", `{"n":2,"id":"b"}`)
+	c.await(`"id":"b"`, `"result":"refused"`, "CMD010")
+	if got := p.written(); len(got) != 1 {
+		t.Errorf("written %v, want the first", got)
+	}
+}
+
+// A message that waited in our own memory while the disk stood is as old as it is.
+func TestAMessageThatWaitedHereIsNotWritten(t *testing.T) {
+	p := &pen{write: written}
+	c := newCommanded(t, t.TempDir(), p)
+	c.receive(Message{Topic: "iot-2/type/drive/id/FAN-3/cmd/go/fmt/json", Payload: []byte(`{"n":1}`), Time: time.Now().Add(-mapping.Freshness - time.Second)})
+	c.await(`"result":"refused"`, "CMD015", "it waited for 1m1s")
+	if got := p.written(); len(got) != 0 {
+		t.Errorf("written %v, want nothing", got)
+	}
+}
+
+// A link that is down, or a device that speaks once an hour, answers no read-back: the next command does not wait for it.
+func TestANewerCommandEndsAReadBackThatHangs(t *testing.T) {
+	p := &pen{write: written}
+	reading := make(chan struct{}, 100)
+	p.read = func(ctx context.Context) (adapters.Reading, error) {
+		reading <- struct{}{}
+		<-ctx.Done()
+		return adapters.Reading{}, ctx.Err()
+	}
+	c := newCommanded(t, t.TempDir(), p)
+	began := time.Now()
+	c.give("sure", `{"n":7,"id":"first"}`)
+	<-reading
+	c.give("go", `{"n":0,"id":"second"}`)
+	c.await(`"id":"first"`, "another command came")
+	c.await(`"id":"second"`, `"result":"done"`)
+	if took, within := time.Since(began), 15*time.Second; took > within {
+		t.Errorf("the second command waited for %v behind the read-back of the first", took)
+	}
+}
