@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,7 +56,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("STATE_DIRECTORY", filepath.Join(e.WorkDir, "state"))
 			return nil
 		},
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": cmdExits, "expand": cmdExpand, "waitfile": cmdWaitFile, "appendrows": cmdAppendRows},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"exits": cmdExits, "expand": cmdExpand, "waitfile": cmdWaitFile, "waitdial": cmdWaitDial, "appendrows": cmdAppendRows},
 		RequireExplicitExec: true,
 	})
 }
@@ -92,6 +93,21 @@ func cmdWaitFile(ts *testscript.TestScript, _ bool, args []string) {
 		select {
 		case <-end:
 			ts.Fatalf("no file %s within 10 s", args[0])
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// cmdWaitDial waits until somebody listens: waitdial $FREEADDR
+func cmdWaitDial(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.After(10 * time.Second); ; {
+		if c, err := net.Dial("tcp", args[0]); err == nil {
+			_ = c.Close()
+			return
+		}
+		select {
+		case <-end:
+			ts.Fatalf("nobody listens on %s within 10 s", args[0])
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

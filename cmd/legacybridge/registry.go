@@ -60,7 +60,7 @@ func openRegistry(cfg *config.Config, addr, key string, token wiotp.Token) (*reg
 		return nil, errNoRegistry
 	}
 	r.http = &http.Client{
-		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure, MaxIdleConnsPerHost: 1, IdleConnTimeout: 5 * time.Second},
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: withClock(secure, time.Now, buildTime(), lastKnown(cfg.Queue.Path, buildTime())), MaxIdleConnsPerHost: 1, IdleConnTimeout: 5 * time.Second},
 		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the key goes nowhere else
 	}
@@ -72,8 +72,8 @@ func commandRegistry(cfg *config.Config) (*registry, error) {
 	key, token := cfg.Platform.User, cfg.Platform.Password
 	if cfg.Registry.URL == "" && cfg.Local && key == "" {
 		var err error
-		if key, token, err = localplatform.ReadKey(cfg.LocalCfg.Store); err != nil {
-			return nil, exit(exitUnreach, fmt.Errorf("the key of the embedded platform: %w; start it with  legacybridge run  or  legacybridge platform, or name its state folder with --state", err))
+		if key, token, err = localKey(cfg); err != nil {
+			return nil, err
 		}
 	}
 	return openRegistry(cfg, cfg.LocalCfg.Listen, key, token)

@@ -34,11 +34,17 @@ func reachLocal(cfg *config.Config, session publisher.Config) (publisher.Config,
 	if session.User != "" || cfg.Org == wiotp.Quickstart {
 		return session, nil
 	}
-	session.User, session.Password, err = localplatform.ReadKey(cfg.LocalCfg.Store)
+	session.User, session.Password, err = localKey(cfg)
+	return session, err
+}
+
+// localKey is the key of our own sessions with the embedded platform.
+func localKey(cfg *config.Config) (string, wiotp.Token, error) {
+	key, token, err := localplatform.OwnKey(cfg.LocalCfg)
 	if err != nil {
-		return session, exit(exitUnreach, fmt.Errorf("the key of the embedded platform: %w; start it with  legacybridge run  or  legacybridge platform, or name its state folder with --state", err))
+		return "", "", exit(exitUnreach, fmt.Errorf("the key of the embedded platform: %w; start it with  legacybridge run  or  legacybridge platform, or name its state folder with --state", err))
 	}
-	return session, nil
+	return key, token, nil
 }
 
 // watchTopic is the template of the topics of a kind; "" for a kind that only platforms of this family have.

@@ -138,16 +138,11 @@ func (p *Platform) closeStore() error {
 // key is what legacybridge's own sessions log in with. Without configured users it is the store's, made now if there
 // is none.
 func (s *store) key(cfg Config) (string, wiotp.Token, error) {
-	if len(cfg.Users) > 0 {
-		keys := slices.Sorted(maps.Keys(cfg.Users))
-		first := keys[max(0, slices.IndexFunc(keys, func(k string) bool { return cfg.Users[k].mayAll() }))]
-		return first, cfg.Users[first].Token, nil
-	}
-	if s.dir != "" {
-		apiKey, token, err := ReadKey(s.dir)
+	if len(cfg.Users) > 0 || s.dir != "" {
+		apiKey, token, err := OwnKey(cfg)
 		switch {
 		case err == nil:
-			if err := wiotp.CheckAPIKey(apiKey, cfg.Org); err != nil {
+			if err := wiotp.CheckAPIKey(apiKey, cfg.Org); err != nil && len(cfg.Users) == 0 {
 				return "", "", fmt.Errorf("%s was made for another organisation; remove it and a new one is made: %w", filepath.Join(s.dir, keyFile), err)
 			}
 			return apiKey, token, nil
@@ -170,7 +165,18 @@ type key struct {
 	Token  string `json:"token"`
 }
 
-// ReadKey reads the key that Open keeps in a store folder, for other commands on this machine.
+// OwnKey is the API key and token that legacybridge's own sessions use: the first of Users that may do all that they do,
+// else what Open keeps in the store, for other commands on this machine.
+func OwnKey(cfg Config) (apiKey string, token wiotp.Token, err error) {
+	if len(cfg.Users) == 0 {
+		return ReadKey(cfg.Store)
+	}
+	keys := slices.Sorted(maps.Keys(cfg.Users))
+	first := keys[max(0, slices.IndexFunc(keys, func(k string) bool { return cfg.Users[k].mayAll() }))]
+	return first, cfg.Users[first].Token, nil
+}
+
+// ReadKey reads the key that Open keeps in a store folder.
 func ReadKey(store string) (apiKey string, token wiotp.Token, err error) {
 	path := filepath.Join(store, keyFile)
 	text, err := os.ReadFile(path)
