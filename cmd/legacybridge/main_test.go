@@ -18,6 +18,10 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
+	if target := os.Getenv(floodTarget); target != "" {
+		flood(target)
+		return
+	}
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "legacybridge-test-")
 		if err != nil {
