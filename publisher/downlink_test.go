@@ -82,7 +82,9 @@ func newCommanded(t *testing.T, dir string, p *pen) *commanded {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := NewDownlink(DownlinkConfig{Platform: Config{Servers: []string{"mqtt://127.0.0.1:1"}, ClientID: "a:legacy:test-cmd"}, Topics: topics,
+	listens := make(chan struct{})
+	tried := sync.OnceFunc(func() { close(listens) })
+	d, err := NewDownlink(DownlinkConfig{Platform: Config{Servers: []string{"mqtt://127.0.0.1:1"}, ClientID: "a:legacy:test-cmd", Report: func(State) { tried() }}, Topics: topics,
 		Links: []CommandLink{{Name: "bus", Rules: commander, Devices: []string{"fan"}}}, Queue: q, Gate: NewGate(Config{}), Audit: audit})
 	if err != nil {
 		t.Fatal(err)
@@ -91,6 +93,7 @@ func newCommanded(t *testing.T, dir string, p *pen) *commanded {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { d.Run(ctx); close(ended) }()
+	<-listens // no command comes before Run has settled what a crash cut off
 	c := &commanded{Downlink: d, t: t, dir: dir, q: q, pen: p}
 	c.stop = sync.OnceFunc(func() {
 		cancel()
