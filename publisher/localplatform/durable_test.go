@@ -199,15 +199,16 @@ func TestAcknowledgedOnlyOnceItIsOnDisk(t *testing.T) {
 	member.subscribed(1, "iot-2/type/edge/id/+/evt/+/fmt/+")
 	pub := login(t, s, "pub")
 	release := s.HoldDisk()
+	defer func() { release() }()
 	pub.publish("iot-2/type/kiln/id/K-2/evt/t/fmt/json", nil, 1, 1, false) // nobody durable gets it
 	pub.want(puback(1)...)
 	pub.publish(kilnTopic, nil, 1, 2, false)
 	pub.publish(kilnTopic, nil, 2, 3, false)
 	pub.publish("iot-2/type/edge/id/G-1/evt/t/fmt/json", nil, 1, 4, false)
 	pub.publish("iot-2/type/kiln/id/K-2/evt/t/fmt/json", nil, 1, 5, false) // answers keep their order
+	pub.ping()                                                             // all of it was dealt with
 	late := enter(t, s, kept(s, "a:legacy:late"))
 	late.subscribe(1, 1, allEvents)
-	pub.ping()
 	late.ping()
 	release()
 	pub.want(puback(2)...)

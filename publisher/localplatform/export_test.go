@@ -2,6 +2,7 @@ package localplatform
 
 import (
 	"errors"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -69,7 +70,7 @@ func (p *Platform) Compact() error { return p.journal.compact(p.snapshot) }
 // HoldDisk makes the disk stand still until release is called.
 func (p *Platform) HoldDisk() (release func()) {
 	p.journal.fileMu.Lock()
-	return p.journal.fileMu.Unlock
+	return sync.OnceFunc(p.journal.fileMu.Unlock)
 }
 
 // Slowdown is how long the next login from host has to wait.
