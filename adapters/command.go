@@ -29,9 +29,10 @@ func (o Order) Vetoed() (Answer, bool) {
 type Outcome byte
 
 const (
-	NotWritten Outcome = iota // nothing was sent, or the equipment has refused it
+	NotWritten Outcome = iota // nothing was sent, or the equipment has said that it took nothing
 	Written                   // the equipment has confirmed it, or takes it without a word
 	Unknown                   // it was sent, and what became of it nobody has said: it must not be repeated
+	Denied                    // it was sent, and the answer is not the one expected: it has failed, if not without effect
 )
 
 // An Answer is what became of an order.

@@ -32,6 +32,8 @@ func fan() mapping.Config {
 		{Name: "ratio", Args: []mapping.Arg{{Name: "a"}, {Name: "b"}}, Value: "a / b", Type: "f32"},
 		{Name: "mode", Args: []mapping.Arg{{Name: "mode", Kind: mapping.TextArg, Enum: []string{"auto", "hand"}}}, Send: "MODE {mode}\r\n", Verify: mapping.Verify{Point: "mode"}},
 		{Name: "say", Args: []mapping.Arg{{Name: "text", Kind: mapping.TextArg}, {Name: "n"}}, Send: "SAY {text} {n} {other stays}\r\n"},
+		{Name: "title", Args: []mapping.Arg{{Name: "to", Kind: mapping.TextArg}}, Send: "NAME \"{to}\"5;"},
+		{Name: "name", Args: []mapping.Arg{{Name: "to", Kind: mapping.TextArg, Enum: []string{"a;b"}}}, Send: "NAME {to}\"5;"},
 		{Name: "step", Args: []mapping.Arg{{Name: "n", Enum: []string{"1", "2.5"}}}, Send: "{n}"},
 		{Name: "stop", Value: "0", Type: "u16"},
 	}
@@ -72,7 +74,8 @@ func TestCommandsAreTakenOrRefused(t *testing.T) {
 		{"exact", "big", `{"n":18446744073709551615}`, nil, "18446744073709551615"},
 		{"exact with exponent", "big", `{"n":1.2e3}`, nil, "1200"},
 		{"text", "mode", `{"mode":"auto"}`, nil, "MODE auto\r\n"},
-		{"placeholders", "say", `{"text":"{n} 100%","n":1.50}`, nil, "SAY {n} 100% 1.50 {other stays}\r\n"},
+		{"placeholders", "say", `{"text":"{n};100%","n":1.50}`, nil, "SAY {n};100% 1.50 {other stays}\r\n"},
+		{"listed text", "name", `{"to":"a;b"}`, nil, "NAME a;b\"5;"},
 		{"enum of numbers", "step", `{"n":2.50}`, nil, "2.50"},
 		{"ts at the edge", "stop", `{"ts":"` + ago(time.Minute) + `"}`, nil, "0"},
 		{"ts ahead at the edge", "stop", `{"ts":"` + ago(-time.Minute) + `"}`, nil, "0"},
@@ -129,6 +132,9 @@ func TestCommandsAreTakenOrRefused(t *testing.T) {
 		{"line break", "say", `{"text":"a\r\nZERO","n":1}`, nil, "CMD012"},
 		{"escape", "say", `{"text":"a\u001b[2J","n":1}`, nil, "CMD012"},
 		{"not ASCII", "say", `{"text":"é","n":1}`, nil, "CMD012"},
+		{"a field more", "say", `{"text":"a 9","n":1}`, nil, "CMD012"},
+		{"end of the argument", "title", `{"to":"a\"b"}`, nil, "CMD012"},
+		{"end of the frame", "title", `{"to":"a;RESET"}`, nil, "CMD012"},
 		{"exponent", "say", `{"text":"a","n":1e40}`, nil, "CMD012"},
 	} {
 		f := mapping.Facts{Allowed: true, Now: commandTime, Repeated: func(id string) bool { return id == "seen" }}

@@ -34,7 +34,8 @@ type arg struct {
 // A sendPiece is literal text, or an argument.
 type sendPiece struct {
 	text string
-	arg  int // -1: text
+	arg  int    // -1: text
+	ends string // of an argument: characters that would end it, or the frame
 }
 
 func (c *command) arg(name string) int {
@@ -220,6 +221,9 @@ func (c *command) text(values []value) (string, error) {
 		for i := range len(v.text) {
 			if v.text[i] < ' ' || v.text[i] > '~' {
 				return "", fmt.Errorf("the argument %s holds %q: only printable ASCII is sent", c.args[p.arg].Name, v.text[i:i+1])
+			}
+			if strings.IndexByte(p.ends, v.text[i]) >= 0 && len(c.args[p.arg].enum) == 0 {
+				return "", fmt.Errorf("the argument %s holds %q, which would end it in what is sent: %s", c.args[p.arg].Name, v.text[i:i+1], quote(c.Send))
 			}
 		}
 		b.WriteString(v.text)

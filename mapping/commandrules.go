@@ -101,7 +101,8 @@ var flaw0 = flaw{offset: -1, code: "EXP007", why: "an argument has no past: rate
 
 var sendArg = regexp.MustCompile(`\{[a-z][a-z0-9_]*\}`)
 
-// pieces takes the text to send apart. Braces around anything else stay as they are.
+// pieces takes the text to send apart. Braces around anything else stay as they are. What follows an argument, and what
+// ends the whole, no text may bring: else "NAME {n};" with n = "x;RESET" would be two commands, of which one is not listed.
 func (b *builder) pieces(c *command, path []string) {
 	last := 0
 	for _, at := range sendArg.FindAllStringIndex(c.Send, -1) {
@@ -111,10 +112,14 @@ func (b *builder) pieces(c *command, path []string) {
 			b.bad.flaw(b.Name, &flaw{offset: at[0], length: at[1] - at[0], code: "EXP002", why: "the command has no argument " + quote(name), help: "name it in args, or write what is to be sent"}, path...)
 			continue
 		}
+		var ends string
+		if next := c.Send[at[1]:]; next != "" {
+			ends = string(next[0]) + string(next[len(next)-1])
+		}
 		if at[0] > last {
 			c.pieces = append(c.pieces, sendPiece{text: c.Send[last:at[0]], arg: -1})
 		}
-		c.pieces = append(c.pieces, sendPiece{arg: i})
+		c.pieces = append(c.pieces, sendPiece{arg: i, ends: ends})
 		last = at[1]
 	}
 	if last < len(c.Send) {

@@ -26,7 +26,7 @@ const (
 const (
 	resultDone    = "done"
 	resultRefused = "refused" // nothing was written
-	resultFailed  = "failed"  // written, and not verified
+	resultFailed  = "failed"  // written or sent, and not verified, or answered otherwise than expected
 	resultUnknown = "unknown"
 )
 
@@ -85,7 +85,9 @@ func (d *Downlink) write(ctx context.Context, l *lane, o *taken) end {
 		return e
 	case adapters.Unknown:
 		e.result = resultUnknown
-	default:
+	case adapters.Denied:
+		e.result = resultFailed
+	case adapters.Written:
 		e.result = resultDone
 	}
 	if o.rule.Verify.Point == "" {

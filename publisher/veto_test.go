@@ -99,3 +99,17 @@ func TestANewerCommandEndsAReadBackThatHangs(t *testing.T) {
 		t.Errorf("the second command waited for %v behind the read-back of the first", took)
 	}
 }
+
+// An answer that expect does not know says neither that it was carried out nor that it was not: it has failed.
+func TestAnUnexpectedAnswerIsAFailure(t *testing.T) {
+	p := &pen{write: func(context.Context, adapters.Order) adapters.Answer {
+		return adapters.Answer{Outcome: adapters.Denied, Said: "Z L", Code: adapters.CodeRefused, Why: "scale answered Z L", At: time.Now()}
+	}}
+	c := newCommanded(t, t.TempDir(), p)
+	c.give("go", `{"n":1,"id":"a"}`)
+	c.await(`"id":"a"`, `"ok":false`, `"result":"failed"`, "CMD016")
+	c.stop()
+	if a := c.audit(); !strings.Contains(a, `result="failed"`) || !strings.Contains(a, ` written="`) || !strings.Contains(a, `answer="Z L"`) {
+		t.Errorf("audit:\n%s", a)
+	}
+}

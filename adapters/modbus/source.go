@@ -109,13 +109,15 @@ func (s *Source) run(ctx context.Context, ahead *adapters.Ahead) error {
 		u.client = s.wire.client(ctx, u.Unit)
 	}
 	err := s.wire.open(ctx)
+	served := false // since the last poll
 	for err == nil {
 		s.report(time.Now().UTC())
-		if s.desk.ServeOne() {
-			err = s.gone
+		u, at := s.next(time.Now())
+		// However many commands come, a poll that is due has its turn between two of them.
+		if due := u != nil && time.Until(at) <= 0; !(served && due) && s.desk.ServeOne() {
+			served, err = true, s.gone
 			continue
 		}
-		u, at := s.next(time.Now())
 		if u == nil {
 			s.at = time.Time{} // the last counters do not wait
 			s.report(time.Now().UTC())
@@ -125,7 +127,7 @@ func (s *Source) run(ctx context.Context, ahead *adapters.Ahead) error {
 			err = s.idle(ctx, min(wait, longestWait, s.untilReport()))
 			continue
 		}
-		err = s.poll(ctx, u, ahead)
+		served, err = false, s.poll(ctx, u, ahead)
 	}
 	if l, ok := errors.AsType[lost](err); ok {
 		err = l.error

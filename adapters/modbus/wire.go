@@ -69,6 +69,10 @@ func (w *wire) exchange(ctx context.Context, adu []byte) ([]byte, error) {
 		if err := w.ready(ctx); err != nil {
 			return nil, err
 		}
+		write := questionOf(w.cfg.Framing, adu).echo != nil
+		if write && w.cfg.Framing != TCP && w.echo == notLearned {
+			return nil, errEchoUnknown // the connection was opened anew just now
+		}
 		idle := w.proven
 		reply, err := w.converse(ctx, adu)
 		if err == nil || errors.Is(err, errDamaged) {
@@ -82,7 +86,7 @@ func (w *wire) exchange(ctx context.Context, adu []byte) ([]byte, error) {
 			w.close()
 			// It answered before and hangs up now, without a byte: it has closed an idle connection.
 			// A write is never sent twice: it may have been taken.
-			if idle && !again && w.n == 0 && questionOf(w.cfg.Framing, adu).echo == nil {
+			if idle && !again && w.n == 0 && !write {
 				continue
 			}
 		}

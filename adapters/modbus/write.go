@@ -207,11 +207,17 @@ func (s *Source) judgeWrite(u *unit, err error, sent time.Time) adapters.Answer 
 	}
 	if e, ok := errors.AsType[*modbus.ModbusError](err); ok {
 		a.Said = fmt.Sprintf("exception %d", e.ExceptionCode)
-		a.Code, a.Why = adapters.CodeRefused, fmt.Sprintf("unit %d on %s refuses the write: %s", u.Unit, s.cfg.Link, meaning(e.ExceptionCode))
+		what := meaning(e.ExceptionCode)
 		switch e.ExceptionCode {
-		case 4, 5, 8, exceptionUnreachable: // it had begun, or a gateway had
+		case 3:
+			what = "exception 3, it does not take this value, or not by this function (function = 16?)"
+		case 1, 2, exceptionBusy, 7, exceptionPath:
+		default: // it had begun, or a gateway had, or only its maker knows
 			a.Outcome, a.Code = adapters.Unknown, adapters.CodeNoAnswer
+			a.Why = fmt.Sprintf("unit %d on %s was asked to write, and the answer is %s: whether it has is not known", u.Unit, s.cfg.Link, what)
+			return a
 		}
+		a.Code, a.Why = adapters.CodeRefused, fmt.Sprintf("unit %d on %s refuses the write: %s", u.Unit, s.cfg.Link, what)
 		return a
 	}
 	if sent.IsZero() {

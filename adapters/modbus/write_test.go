@@ -161,6 +161,8 @@ func TestAWriteWithoutItsReplyIsNotRepeated(t *testing.T) {
 		"busy":           {func(q asked, c []byte) []piece { return now(q.exception(6)) }, adapters.NotWritten, adapters.CodeRefused},
 		"broken inside":  {func(q asked, c []byte) []piece { return now(q.exception(4)) }, adapters.Unknown, adapters.CodeNoAnswer},
 		"behind gateway": {func(q asked, c []byte) []piece { return now(q.exception(11)) }, adapters.Unknown, adapters.CodeNoAnswer},
+		"no way there":   {func(q asked, c []byte) []piece { return now(q.exception(10)) }, adapters.NotWritten, adapters.CodeRefused},
+		"its maker's":    {func(q asked, c []byte) []piece { return now(q.exception(0x60)) }, adapters.Unknown, adapters.CodeNoAnswer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

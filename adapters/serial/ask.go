@@ -154,7 +154,7 @@ func (l *session) converse(ctx context.Context, now time.Time) error {
 	if err := l.write(a.Send, max(a.timeout(), writeWait)); err != nil {
 		return err
 	}
-	l.held, a.asked, a.pulse.late = time.Time{}, true, now.Sub(a.due) > a.every
+	l.held, l.served, a.asked, a.pulse.late = time.Time{}, false, true, now.Sub(a.due) > a.every
 	// A frame that silence ends is here before it is known to have ended.
 	l.pending, l.until = a, time.Now().Add(a.timeout()+l.cfg.Frame.Idle)
 	return nil

@@ -84,7 +84,12 @@ func (l *session) serve(now time.Time) (served bool, err error) {
 	if l.pending != nil || l.behind || opening || now.Before(l.settled()) || now.Before(l.hush) {
 		return false, nil
 	}
+	// However many commands come, a question that is due has its turn between two of them.
+	if a := l.next(); l.served && a != nil && !now.Before(a.due) {
+		return false, nil
+	}
 	served = l.desk.ServeOne()
+	l.served = l.served || served
 	err, l.broke = l.broke, nil
 	return served, err
 }
@@ -209,7 +214,7 @@ func (l *session) answers(f *decoding) bool {
 			return false
 		}
 	}
-	o.answer = &adapters.Answer{Said: text, Code: adapters.CodeRefused,
+	o.answer = &adapters.Answer{Outcome: adapters.Denied, Said: text, Code: adapters.CodeRefused,
 		Why: fmt.Sprintf("%s answered %s, which is not what expect wants", o.Device, excerpt(f.raw))}
 	return true
 }

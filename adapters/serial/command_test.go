@@ -35,7 +35,7 @@ func TestAnOrderGoesBetweenTwoQuestions(t *testing.T) {
 		code    string
 	}{
 		"taken":       {"Z A", 50 * time.Millisecond, adapters.Written, ""},
-		"refused":     {"Z I", 50 * time.Millisecond, adapters.NotWritten, adapters.CodeRefused},
+		"refused":     {"Z I", 50 * time.Millisecond, adapters.Denied, adapters.CodeRefused},
 		"no answer":   {"", 0, adapters.Unknown, adapters.CodeNoAnswer},
 		"late answer": {"Z A", 1300 * time.Millisecond, adapters.Unknown, adapters.CodeNoAnswer},
 		"after echo":  {"Z\r\nZ A", 50 * time.Millisecond, adapters.Written, ""},
@@ -101,6 +101,38 @@ func TestTalkersAreHeardWhileAnAnswerIsWaitedFor(t *testing.T) {
 		r.finish()
 		if got := r.readings(); got != "talker 1; talker 2; talker 3" {
 			t.Errorf("readings %q, want all three of the talker", got)
+		}
+	})
+}
+
+// However many commands come, the questions have their turn.
+func TestAFloodOfCommandsLeavesTheQuestions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, serial.Config{Devices: []serial.Device{commanded("a", time.Second)}})
+		r.answer(func(q string) (string, time.Duration) {
+			if strings.HasPrefix(q, "Z") {
+				return "Z A", 10 * time.Millisecond
+			}
+			return "1", 10 * time.Millisecond
+		})
+		ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+		defer stop()
+		var callers sync.WaitGroup
+		orders := make(chan adapters.Outcome, 10000)
+		for range 8 {
+			callers.Go(func() {
+				for ctx.Err() == nil {
+					orders <- r.src.Write(ctx, zero()).Outcome
+				}
+			})
+		}
+		callers.Wait()
+		r.finish()
+		if got := strings.Count(r.readings(), "a 1"); got < 25 {
+			t.Errorf("%d answers in 30 s, want one each second", got)
+		}
+		if len(orders) < 200 {
+			t.Errorf("%d orders, want the rest of the time to be theirs", len(orders))
 		}
 	})
 }

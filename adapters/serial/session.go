@@ -43,9 +43,10 @@ type session struct {
 	frames int       // from devices that talk by themselves
 	kept   time.Time // when an undecodable frame was last kept
 
-	ctx   context.Context // of the Run: what the desk brings has to end with it too
-	under *order          // sent, and not answered yet
-	broke error           // what a job from the desk found: the port is gone
+	ctx    context.Context // of the Run: what the desk brings has to end with it too
+	under  *order          // sent, and not answered yet
+	served bool            // a command, since the last question
+	broke  error           // what a job from the desk found: the port is gone
 
 	behind  bool // what comes now has waited while the sink was waited for
 	backlog int  // bytes of that

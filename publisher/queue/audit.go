@@ -93,9 +93,7 @@ func (a *Audit) Log(w Write) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.size >= maxAudit {
-		if err := a.rotate(); err != nil {
-			return fmt.Errorf("audit log: %w", err)
-		}
+		_ = a.rotate() // a line in a file that is too long is better than none: the next line tries again
 	}
 	if err := a.append(w.line()); err != nil {
 		return fmt.Errorf("audit log %s: %w", a.path, err)
@@ -103,15 +101,15 @@ func (a *Audit) Log(w Write) error {
 	return nil
 }
 
-// rotate closes the file last: if the disk refuses a new one, the old one goes on.
+// rotate closes the file last: if the disk refuses a new one, the old one goes on, under its name.
 func (a *Audit) rotate() error {
-	if err := errors.Join(a.fs.Rename(a.path, a.path+".1"), a.fs.SyncDir(filepath.Dir(a.path))); err != nil {
+	if err := a.fs.Rename(a.path, a.path+".1"); err != nil {
 		return err
 	}
-	old := a.f
+	old, size := a.f, a.size
 	if err := a.open(); err != nil {
-		a.f = old
-		return err
+		a.f, a.size = old, size
+		return errors.Join(err, a.fs.Rename(a.path+".1", a.path))
 	}
 	return old.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -83,5 +84,52 @@ func TestAuditIsBounded(t *testing.T) {
 			t.Errorf("%s has %d bytes, %v", name, size, err)
 		}
 		_ = f.Close()
+	}
+}
+
+// A refusing is a file system that makes no new file while it is full.
+type refusing struct {
+	*fakeFS
+	full bool
+}
+
+func (f *refusing) Open(name string, flag int) (queue.File, error) {
+	if f.full && flag&os.O_CREATE != 0 {
+		return nil, &os.PathError{Op: "open", Path: name, Err: syscall.ENOSPC}
+	}
+	return f.fakeFS.Open(name, flag)
+}
+
+// While no second file can be made, the first one goes on under its name, and no line is lost; later it is put aside.
+func TestAuditOutlivesARotationThatFails(t *testing.T) {
+	fs := &refusing{fakeFS: newFakeFS()}
+	a, err := queue.OpenAudit(fs, "/state/writes.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := func(id string) {
+		t.Helper()
+		w := queue.Write{Outcome: "done", ID: id, Why: strings.Repeat("y", 500), Topic: strings.Repeat("t", 500), Args: strings.Repeat("a", 500)}
+		if err := a.Log(w); err != nil {
+			t.Fatalf("%s: %v", id, err)
+		}
+	}
+	fs.full = true
+	for fs.length("/state/writes.log") < 8<<20 {
+		log("before")
+	}
+	for range 3 {
+		log("while")
+	}
+	if names, err := fs.List("/state"); err != nil || strings.Join(names, " ") != "writes.log" {
+		t.Errorf("got %q, %v, want one file", names, err)
+	}
+	if got := strings.Count(string(fs.content("/state/writes.log")), `id="while"`); got != 3 {
+		t.Errorf("%d lines while no file could be made, want 3", got)
+	}
+	fs.full = false
+	log("after")
+	if got := string(fs.content("/state/writes.log")); strings.Count(got, "\n") != 1 || !strings.Contains(got, `id="after"`) {
+		t.Errorf("the new file has %d bytes, want one line", len(got))
 	}
 }

@@ -54,7 +54,7 @@ const (
 	commandEnded    = 2
 )
 
-// A seen is a command that was accepted not long ago.
+// A seen is a command with an id that was accepted not long ago.
 type seen struct {
 	key CommandKey
 	at  int64 // Unix seconds
@@ -79,7 +79,10 @@ func (m *commands) accept(c Command) {
 	for old < len(m.seen) && m.seen[old].at < limit.Unix() {
 		old++
 	}
-	m.seen = append(slices.Delete(m.seen, 0, old), seen{c.Key, c.Time.Unix()})
+	m.seen = slices.Delete(m.seen, 0, old)
+	if c.ID != "" { // without one nothing can be told from it
+		m.seen = append(m.seen, seen{c.Key, c.Time.Unix()})
+	}
 	m.last = slices.DeleteFunc(m.last, func(l lastWrite) bool {
 		return l.at < limit.UnixNano() || l.device == c.Device && l.name == c.Name
 	})
@@ -197,7 +200,7 @@ func parseCommand(body []byte) (what byte, c Command, err error) {
 // KnowsCommand before, and is one goroutine.
 func (q *Queue) AcceptCommand(ctx context.Context, c Command) error {
 	q.mu.Lock()
-	full := len(q.books.commands.seen) >= maxCommands && q.books.commands.seen[0].at >= c.Time.Add(-RememberCommands).Unix()
+	full := c.ID != "" && len(q.books.commands.seen) >= maxCommands && q.books.commands.seen[0].at >= c.Time.Add(-RememberCommands).Unix()
 	q.mu.Unlock()
 	if full {
 		return ErrManyCommands

@@ -149,6 +149,15 @@ func TestCommandsBeyondTheMemoryAreNotTaken(t *testing.T) {
 	if err := q.AcceptCommand(t.Context(), command("more", now)); !errors.Is(err, queue.ErrManyCommands) {
 		t.Errorf("got %v, want ErrManyCommands", err)
 	}
+	for range 3 { // one without an id is not told from others by anything: it needs no memory
+		c := command("", now)
+		if err := q.AcceptCommand(t.Context(), c); err != nil {
+			t.Errorf("without an id: %v", err)
+		}
+		if err := q.EndCommand(t.Context(), c.Key, "", mapping.Output{}); err != nil {
+			t.Error(err)
+		}
+	}
 	if err := q.AcceptCommand(t.Context(), command("more", now.Add(25*time.Hour))); err != nil {
 		t.Errorf("a day later: %v", err)
 	}
