@@ -62,8 +62,11 @@ func TestHostileServerCostsNoEvent(t *testing.T) {
 				release := make(chan struct{})
 				misbehave := func(p *peer, say []byte) {
 					p.write(say)
-					if c.hang {
+					switch {
+					case c.hang:
 						<-release
+					case c.code == codeProtocol: // our side ends it; else its writer might see the end before its reader saw why
+						_, _ = io.Copy(io.Discard, p.Conn)
 					}
 					_ = p.Close()
 				}
