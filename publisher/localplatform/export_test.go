@@ -106,3 +106,10 @@ func (p *Platform) LimitHeld(bytes int) {
 	defer p.hub.unlock()
 	p.hub.most = bytes
 }
+
+// ForgetRefusals makes the next refusal a line again.
+func (p *Platform) ForgetRefusals() {
+	p.refusals.mu.Lock()
+	defer p.refusals.mu.Unlock()
+	clear(p.refusals.kinds)
+}

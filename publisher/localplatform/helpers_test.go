@@ -120,6 +120,13 @@ next:
 	return found
 }
 
+// clear forgets what was logged.
+func (l *logbook) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recs = nil
+}
+
 // wait returns the first record with all the given pairs.
 func (l *logbook) wait(t testing.TB, pairs ...string) map[string]string {
 	t.Helper()
