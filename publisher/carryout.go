@@ -47,10 +47,14 @@ type end struct {
 	shows  string
 }
 
-// settle reports what a crash has cut off. Whether it was written nobody knows, so it is not repeated.
+// settle reports what a crash has cut off. Unless the audit log knows what became of it, nobody does, and it is not repeated.
 func (d *Downlink) settle(ctx context.Context) {
 	for _, c := range d.cfg.Queue.CommandsUnderWay() {
-		o := &taken{Order: mapping.Order{Device: c.Device, Command: c.Name, ID: c.ID, Value: c.Value, Args: c.Args}, key: c.Key, topic: c.Topic, at: c.Time}
+		o := &taken{Order: mapping.Order{Device: c.Device, Command: c.Name, ID: c.ID, Value: c.Value, Args: c.Args}, key: c.Key, topic: c.Topic, at: c.Time, accepted: c.Time}
+		if told, ok := d.cfg.Audit.Told(c.Device, c.Name, c.Time); ok { // it was over, but for this
+			d.conclude(ctx, time.Now(), d.lanes[c.Device], o, end{result: told.Outcome, code: told.Code, why: told.Why})
+			continue
+		}
 		d.finish(ctx, d.lanes[c.Device], o, end{result: resultUnknown, code: codeCutOff,
 			why: fmt.Sprintf("the service ended while it was under way, accepted at %s: whether it was written is not known, and it is not repeated", c.Time.Format(time.RFC3339))})
 	}
@@ -170,8 +174,13 @@ func (l *lane) look(ctx context.Context, device, point string) (adapters.Reading
 // memory in one write.
 func (d *Downlink) finish(ctx context.Context, l *lane, o *taken, e end) {
 	now := time.Now()
-	d.count(o, e.result, true)
 	d.tell(now, o, e, 0)
+	d.conclude(ctx, now, l, o, e)
+}
+
+// conclude stores reply and end.
+func (d *Downlink) conclude(ctx context.Context, now time.Time, l *lane, o *taken, e end) {
+	d.count(o, e.result, true)
 	link, reply := "", mapping.Output{}
 	if l != nil {
 		link = l.link.Name
@@ -212,7 +221,7 @@ func result(o *taken, e end) mapping.Result {
 // tell writes the audit and the log.
 func (d *Downlink) tell(now time.Time, o *taken, e end, left int) {
 	err := d.cfg.Audit.Log(queue.Write{Time: now, Way: way, Topic: o.topic, Device: o.Device, Command: o.Command, ID: o.ID, Args: o.Args, Value: o.Value,
-		Outcome: e.result, Answer: e.answer.Said, Shows: e.shows, Code: e.code, Why: e.why, Left: left, At: e.answer.At})
+		Outcome: e.result, Answer: e.answer.Said, Shows: e.shows, Code: e.code, Why: e.why, Left: left, At: e.answer.At, Accepted: o.accepted})
 	if err != nil {
 		d.log.Error("a command is missing in the audit log", "device", o.Device, "command", o.Command, "value", o.Value, "result", e.result, "err", err)
 	}

@@ -87,6 +87,8 @@ type taken struct {
 	topic string
 	rule  mapping.Command
 	at    time.Time // when it came
+
+	accepted time.Time // as the queue has it; zero: it was not
 }
 
 // SettleCommands reports the commands that were under way when the process before died, and takes none. Run does so too.
@@ -262,6 +264,7 @@ func (d *Downlink) receive(m Message) {
 		d.refuse(l, o, code, why)
 		return
 	}
+	o.accepted = now
 	d.mu.Lock()
 	d.last[[2]string{device, name}] = now
 	d.mu.Unlock()

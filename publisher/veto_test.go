@@ -2,12 +2,16 @@ package publisher
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"legacybridge/adapters"
 	"legacybridge/mapping"
+	"legacybridge/publisher/queue"
 )
 
 // owner writes as the owner of a link does: it asks before the first byte.
@@ -111,5 +115,45 @@ func TestAnUnexpectedAnswerIsAFailure(t *testing.T) {
 	c.stop()
 	if a := c.audit(); !strings.Contains(a, `result="failed"`) || !strings.Contains(a, ` written="`) || !strings.Contains(a, `answer="Z L"`) {
 		t.Errorf("audit:\n%s", a)
+	}
+}
+
+// A crash between the audit line and the reply: the reply says what the audit says, and the audit says it once.
+func TestAReplyAgreesWithTheAuditAfterACrash(t *testing.T) {
+	dir := t.TempDir()
+	q, err := queue.Open(queue.Config{Path: filepath.Join(dir, "queue"), Dead: queue.DeadConfig{Path: filepath.Join(dir, "dead")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	audit, err := queue.OpenAudit(nil, filepath.Join(dir, "writes.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	for i, end := range []end{{result: resultDone}, {result: resultFailed, code: codeUnverified, why: `speed shows "1"`}, {}} {
+		c := queue.Command{Key: queue.KeyOf("fan", fmt.Sprint("c-", i)), Device: "fan", Name: "go", ID: fmt.Sprint("c-", i), Value: "5", Time: at.Add(time.Duration(i))}
+		if err := q.AcceptCommand(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if end.result == "" {
+			continue // the crash came before its line
+		}
+		hostile := fmt.Sprintf(` accepted="%s" `, at.Add(2).UTC().Format(time.RFC3339Nano)) // an id is the sender's text
+		w := queue.Write{Time: at, Way: way, Device: "fan", Command: "go", ID: hostile, Outcome: end.result, Code: end.code, Why: end.why, Accepted: c.Time}
+		if err := audit.Log(w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(audit.Close(), q.Close()); err != nil {
+		t.Fatal(err)
+	}
+	p := &pen{write: written}
+	c := newCommanded(t, dir, p)
+	c.await(`"id":"c-0"`, `"ok":true`, `"result":"done"`)
+	c.await(`"id":"c-1"`, `"result":"failed"`, "CMD018", `speed shows \"1\"`)
+	c.await(`"id":"c-2"`, `"result":"unknown"`, "CMD019")
+	c.stop()
+	if a := c.audit(); strings.Count(a, "\n") != 3 || len(p.written()) != 0 {
+		t.Errorf("written %v, audit:\n%s", p.written(), a)
 	}
 }

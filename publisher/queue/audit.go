@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -34,8 +35,9 @@ type Write struct {
 	Outcome             string // done, refused, failed, unknown
 	Answer, Shows       string // of the equipment; what the read-back found
 	Code, Why           string
-	Left                int // refusals before it that have no line of their own
-	At                  time.Time
+	Left                int       // refusals before it that have no line of their own
+	At                  time.Time // when it went out on the wire; zero: it did not
+	Accepted            time.Time // as the queue has it; zero: it was not
 }
 
 // OpenAudit opens the log, or makes it with the folders above. A nil fs is the real one.
@@ -114,6 +116,39 @@ func (a *Audit) rotate() error {
 	return old.Close()
 }
 
+// auditTail is how far back a line is looked for: more than all commands that can be under way at once.
+const auditTail = 256 << 10
+
+// Told finds the line of an accepted command, if what became of it was written before a crash. Only Outcome, Code and Why
+// are set.
+func (a *Audit) Told(device, command string, accepted time.Time) (w Write, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	from := max(a.size-auditTail, 0)
+	tail := make([]byte, a.size-from)
+	if n, err := a.f.ReadAt(tail, from); n < len(tail) && err != nil {
+		return w, false
+	}
+	// What came from outside is quoted and escaped, so that none of it looks like these.
+	who := fmt.Sprintf(" device=%s command=%s ", strconv.QuoteToASCII(device), strconv.QuoteToASCII(command))
+	when := fmt.Sprintf(" accepted=%q", acceptedText(accepted))
+	for line := range strings.Lines(string(tail)) {
+		if strings.Contains(line, who) && strings.Contains(line, when) {
+			return Write{Outcome: auditField(line, "result"), Code: auditField(line, "code"), Why: auditField(line, "why")}, true
+		}
+	}
+	return w, false
+}
+
+func auditField(line, key string) string {
+	_, rest, _ := strings.Cut(line, " "+key+"=")
+	quoted, _ := strconv.QuotedPrefix(rest)
+	text, _ := strconv.Unquote(quoted)
+	return text
+}
+
+func acceptedText(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
 // Close closes the file.
 func (a *Audit) Close() error {
 	a.mu.Lock()
@@ -151,6 +186,9 @@ func (w Write) line() []byte {
 	add("code", w.Code, false)
 	add("why", w.Why, false)
 	add("topic", w.Topic, false)
+	if !w.Accepted.IsZero() { // at the end: a line that holds it is whole
+		add("accepted", acceptedText(w.Accepted), true)
+	}
 	if w.Left > 0 {
 		b = strconv.AppendInt(append(b, " left_out="...), int64(w.Left), 10)
 	}
