@@ -108,6 +108,9 @@ func (d *drain) step(ctx context.Context) (lost, err error) {
 	if why := d.silent(now); why != "" {
 		return &Failure{Code: codeSilent, Server: d.s.server.addr, Why: why}, nil
 	}
+	if err := d.asideAfterAll(ctx, now); err != nil {
+		return nil, err
+	}
 	full, err := d.fill(ctx, now)
 	if err != nil || ctx.Err() != nil || d.hasty || d.done() {
 		return nil, err
@@ -190,6 +193,9 @@ func (d *drain) arm(now time.Time) {
 		if t.After(now) && (at.IsZero() || t.Before(at)) {
 			at = t
 		}
+	}
+	if len(d.putOff.letters) > 0 {
+		wake(d.putOff.tried.Add(asideAgain))
 	}
 	if len(d.flights) > 0 {
 		wake(d.due())

@@ -4,7 +4,8 @@
 // An event leaves the queue only by its acknowledgement, or as a dead letter with the reason. What a connection did not
 // get acknowledged is read from the queue again and sent again, in order, with the same id: at least once, and the
 // first deliveries of a device in their order. Events with a batch are in order among themselves; others overtake them.
-// An event with QoS 0 counts as delivered when the connection has taken it.
+// An event with QoS 0 counts as delivered when the connection has taken it. One that is to be a dead letter, for which the
+// disk has no room, stays in the queue and holds up no other.
 //
 // Commands for our devices come in a session of their own (Downlink), and go the reverse way: at most once.
 //
@@ -41,6 +42,7 @@ type Publisher struct {
 	breaker breaker
 	rivals  rivals
 	inquiry inquiry
+	putOff  putOff
 	next    int // server to begin with
 	vain    int // connections after Finish that came to nothing
 	topics  map[topicKey]string
@@ -103,6 +105,9 @@ func (p *Publisher) Run(ctx context.Context) error {
 			p.disconnected(failure.Code, failure.Error())
 		default:
 			end, suspect, err := p.deliver(ctx, s)
+			if n := len(p.putOff.letters); n > 0 && err == nil && end == nil && ctx.Err() == nil {
+				err = fmt.Errorf("%w: it refuses %d events, and the disk has no room for dead letters", ErrUnreachable, n)
+			}
 			if err != nil || end == nil {
 				p.disconnected("", "")
 				return err
@@ -237,20 +242,4 @@ func (p *Publisher) pause(ctx context.Context, d time.Duration) {
 	case <-p.queue.Failed():
 	case <-ctx.Done():
 	}
-}
-
-// setAside makes a dead letter of an event of the queue. If ctx ends while the disk has no room for it, the event stays in
-// the queue.
-func (p *Publisher) setAside(ctx context.Context, e queue.Entry, code, why string) error {
-	if err := p.queue.SetAside(ctx, e, code, why); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
-	}
-	p.state.SetAside++
-	p.tell()
-	p.say(slog.LevelError, code, e.Event.Device+"/"+e.Event.Name, "event is a dead letter",
-		"device", e.Event.Device, "event", e.Event.Name, "seq", e.Number, "err", why)
-	return nil
 }

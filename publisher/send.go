@@ -69,8 +69,8 @@ func (d *drain) read(ctx context.Context, now time.Time) error {
 		d.dry = true
 		return nil
 	}
-	if e.Number == d.witness {
-		return nil // sent already
+	if e.Number == d.witness || d.isPutOff(&e) {
+		return nil // sent already, or never
 	}
 	topic := d.topicOf(&e)
 	if code, why := d.unsendable(&e, topic); code != "" {
@@ -171,7 +171,7 @@ func (d *drain) findWitness(after uint64) (*queue.Entry, error) {
 		if err != nil || !ok {
 			return nil, err
 		}
-		if e.Number <= after || e.Event.QoS == 0 || e.Event.Part != 0 || e.Event.Batch.Max > 0 {
+		if e.Number <= after || d.isPutOff(&e) || e.Event.QoS == 0 || e.Event.Part != 0 || e.Event.Batch.Max > 0 {
 			continue
 		}
 		topic := d.topicOf(&e)
