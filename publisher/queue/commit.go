@@ -159,59 +159,6 @@ func (q *Queue) commit(work []*request) error {
 	return nil
 }
 
-// storeLetters makes the dead letters of all requests durable. Those whose letters find no room are held.
-func (q *Queue) storeLetters(work []*request) (left []*request, err error) {
-	var group []byte
-	for _, r := range work {
-		group = append(group, r.letters...)
-	}
-	if len(group) > 0 {
-		err = q.letters.store(group)
-	}
-	full := errors.Is(err, errNoRoom)
-	if err != nil && !full {
-		return nil, err
-	}
-	stored := len(group) > 0 && !full
-	var held []*request
-	for _, r := range work {
-		wait := full && r.count > 0
-		if len(r.drop) > 0 && !q.letters.has(r.drop[0].lo) {
-			q.taken[r.slot] = nil
-			r.answer(ErrNoLetter)
-			continue
-		}
-		if !wait && len(r.drop) > 0 {
-			err := q.letters.drop(r.drop, 0)
-			if wait = errors.Is(err, errNoRoom); err != nil && !wait {
-				return nil, err
-			}
-			stored = stored || !wait
-		}
-		if wait {
-			held = append(held, r)
-			continue
-		}
-		r.count, r.letters, r.drop = 0, r.letters[:0], nil
-		left = append(left, r)
-	}
-	if len(held) == 0 {
-		if stored && q.deadFull {
-			q.setDeadFull(false)
-			q.notices[noticeDead].leave()
-		}
-		return left, nil
-	}
-	q.hold(held...)
-	if q.letters.apart {
-		return left, q.enterDeadFull()
-	}
-	return left, q.enterDiskFull()
-}
-
-// hasLetters says whether something is to be written among the dead letters.
-func (r *request) hasLetters() bool { return r.count > 0 || len(r.drop) > 0 }
-
 // store writes the records of requests as one group, syncs it, and answers. errNoRoom: nothing happened.
 func (q *Queue) store(work []*request) error {
 	if len(work) == 0 {
