@@ -48,7 +48,7 @@ func Pour(ctx context.Context, cfg Config, next func(context.Context) (Outgoing,
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		failure = cfg.loginRefused(err, srv)
+		failure = err
 	}
 	return fmt.Errorf("%w: %w", ErrUnreachable, failure)
 }

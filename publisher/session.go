@@ -151,7 +151,7 @@ func open(ctx context.Context, cfg Config, srv server, dial dialer, filters int,
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, loginFailure(srv, login.ReturnCode(), w.cause())
+		return nil, cfg.loginRefused(loginFailure(srv, login.ReturnCode(), w.cause()), srv)
 	}
 	s.since = time.Now()
 	if over, ok := conn.(*tls.Conn); ok {

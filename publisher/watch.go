@@ -124,7 +124,7 @@ func (w *watcher) session(ctx context.Context, srv server) (subscribed bool, err
 		}
 	})
 	if err != nil {
-		return false, w.cfg.loginRefused(err, srv)
+		return false, err
 	}
 	if err := s.subscribe(ctx, w.filters); err != nil {
 		err = s.lost(err)

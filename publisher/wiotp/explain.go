@@ -87,7 +87,7 @@ func (t Turndown) login() []string {
 		return []string{"the platform is at its limit of connections, or cannot check logins now: try again later"}
 	}
 	if t.ID.Class == ScalableApplication && t.ID.Instance == "" {
-		causes = append(causes, fmt.Sprintf("clean session %v was sent for A:ORG:APP: the platform's document requires false, servers built from Eclipse Amlen require true; change platform.clean_session (--clean-session)",
+		causes = append(causes, fmt.Sprintf("clean session %v was sent for A:ORG:APP: the platform's document requires false, servers built from Eclipse Amlen require true; change platform.clean_session (--clean-session), or local.rules.scalable_clean_session where the platform is the embedded one",
 			t.CleanSession))
 	}
 	if t.ID.Class.IsApplication() {
