@@ -21,6 +21,8 @@ const (
 	MaxBehind   = maxBehind
 	MaxHTTP     = maxHTTP
 	MaxQuick    = maxQuick
+	MaxKept     = maxKept
+	MaxLarge    = maxLarge
 	MaxUnacked  = maxUnacked
 	MaxHeldFree = maxHeldFree
 )
@@ -113,3 +115,6 @@ func (p *Platform) ForgetRefusals() {
 	defer p.refusals.mu.Unlock()
 	clear(p.refusals.kinds)
 }
+
+// LargeLogins is how many are being read.
+func (p *Platform) LargeLogins() int { return len(p.large) }
