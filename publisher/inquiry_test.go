@@ -92,16 +92,7 @@ func TestReasonEndsTheDoubtAboutALinkThatFlaps(t *testing.T) {
 		for r.state().Acked < 1 {
 			time.Sleep(100 * time.Millisecond) // virtual
 		}
-		_ = last.Close() // with nothing in flight
-		for r.state().Reconnects < 1 || !r.state().Connected {
-			time.Sleep(100 * time.Millisecond)
-		}
-		list := events("press-7", 60)
-		list[10].Payload = []byte(`{"poison":true}`)
-		r.put(t, list...)
-		for r.state().Acked < 60 {
-			time.Sleep(100 * time.Millisecond)
-		}
+		poisonAfter(t, r, last) // with nothing in flight
 		stop()
 		b.peers.Wait()
 		if s := r.state(); s.SetAside != 1 || s.Reconnects > 5 {
@@ -190,6 +181,21 @@ func TestServerThatTellsNothingIsNotAskedForEver(t *testing.T) {
 	})
 }
 
+// poisonAfter ends a connection, in virtual time, and lets a poison message and 59 others be settled over the next ones.
+func poisonAfter(t *testing.T, r *rig, p *peer) {
+	t.Helper()
+	_ = p.Close()
+	for r.state().Reconnects < 1 || !r.state().Connected {
+		time.Sleep(100 * time.Millisecond)
+	}
+	list := events("press-7", 60)
+	list[10].Payload = []byte(`{"poison":true}`)
+	r.put(t, list...)
+	for r.state().Acked < 60 {
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
 // A server that restarts is away just when we begin to listen: we listen when it is back.
 func TestReasonIsHeardAlsoAfterTheServerWasAway(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -229,16 +235,7 @@ func TestReasonIsHeardAlsoAfterTheServerWasAway(t *testing.T) {
 				for r.state().Acked < 1 {
 					time.Sleep(100 * time.Millisecond) // virtual
 				}
-				_ = last.Close() // it restarts
-				for r.state().Reconnects < 1 || !r.state().Connected {
-					time.Sleep(100 * time.Millisecond)
-				}
-				list := events("press-7", 60)
-				list[10].Payload = []byte(`{"poison":true}`)
-				r.put(t, list...)
-				for r.state().Acked < 60 {
-					time.Sleep(100 * time.Millisecond)
-				}
+				poisonAfter(t, r, last) // it restarts
 				stop()
 				b.peers.Wait()
 				if got := strings.Contains(r.log.String(), "it says 287"); got != c.want {
