@@ -153,7 +153,7 @@ func subscribe(t *testing.T, addr string) *subscriber {
 	return s
 }
 
-func wait(t *testing.T, tok mqtt.Token, what string) {
+func wait(t testing.TB, tok mqtt.Token, what string) {
 	t.Helper()
 	if !tok.WaitTimeout(10*time.Second) || tok.Error() != nil {
 		t.Fatalf("%s: %v", what, tok.Error())

@@ -18,7 +18,7 @@ import (
 
 // An embedded is `legacybridge platform --stats`, running.
 type embedded struct {
-	t                   *testing.T
+	t                   testing.TB
 	addr, config, state string
 	user, token         string
 	cmd                 *exec.Cmd
@@ -42,7 +42,7 @@ type platformStats struct {
 }
 
 // startEmbedded runs a platform with its own key; more is further lines of [local].
-func startEmbedded(t *testing.T, more string) *embedded {
+func startEmbedded(t testing.TB, more string) *embedded {
 	t.Helper()
 	p := &embedded{t: t, addr: freeAddr(t), config: filepath.Join(t.TempDir(), "local.toml"), state: t.TempDir(), stderr: &syncBuffer{}}
 	text := fmt.Sprintf("schema = 1\n[local]\nlisten = %q\n%s\n", p.addr, more)
