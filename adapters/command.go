@@ -67,8 +67,19 @@ type Writer interface {
 // maxJobs is how many callers may wait for one link.
 const maxJobs = 16
 
-// errCrowded means that a link has no time for what is wanted of it.
-var errCrowded = errors.New("too many commands wait for this link")
+// Why a job was not done.
+var (
+	errCrowded = errors.New("too many commands wait for this link")
+	errNoTurn  = errors.New("it is down or busy, and the turn did not come in time")
+	errGone    = errors.New("whoever wanted it has gone, or the service is stopping")
+)
+
+func whyGone(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return errNoTurn
+	}
+	return errGone
+}
 
 // A Desk hands jobs to the goroutine that owns a link. The owner looks at Jobs between two polls and calls what comes.
 type Desk struct{ jobs chan *job }
@@ -90,7 +101,7 @@ func (d *Desk) Do(ctx context.Context, do func()) error {
 	select {
 	case d.jobs <- j:
 	case <-ctx.Done():
-		return ctx.Err()
+		return whyGone(ctx)
 	default:
 		return errCrowded
 	}
@@ -101,7 +112,7 @@ func (d *Desk) Do(ctx context.Context, do func()) error {
 	}
 	select {
 	case <-j.claim:
-		return ctx.Err()
+		return whyGone(ctx)
 	default: // the owner has begun
 		<-j.done
 		return nil

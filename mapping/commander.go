@@ -127,7 +127,7 @@ func (m *Commander) Decide(device, name string, payload []byte, f Facts) (Order,
 	o.Args = c.canonical(values)
 	switch wait := c.MinInterval - f.Now.Sub(f.Last); {
 	case c.MinInterval > 0 && !f.Last.IsZero() && wait > 0:
-		return refuse(codeTooSoon, "%s was written less than %v ago: wait %v", name, c.MinInterval, min(wait, c.MinInterval).Round(time.Millisecond))
+		return refuse(codeTooSoon, "%s was accepted less than %v ago: wait %v", name, c.MinInterval, min(wait, c.MinInterval).Round(time.Millisecond))
 	case c.OnlyIf != "" && !f.Remote && f.Interlock == False:
 		return refuse(codeInterlock, "only_if is not met: %s", c.OnlyIf)
 	case c.OnlyIf != "" && !f.Remote && f.Interlock == NotKnown:

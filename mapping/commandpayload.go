@@ -110,7 +110,7 @@ func (c *command) values(g given) ([]value, error) {
 		a := &c.args[i]
 		raw, ok := g.args[a.Name]
 		if !ok {
-			return nil, fmt.Errorf("the argument %s is missing", a.Name)
+			return nil, fmt.Errorf("the argument %s is missing; %s", a.Name, c.usage())
 		}
 		if err := a.read(&values[i], raw); err != nil {
 			return nil, err

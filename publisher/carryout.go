@@ -202,7 +202,7 @@ func (d *Downlink) refuse(l *lane, o *taken, code, why string) {
 		return
 	}
 	d.tell(now, o, e, left)
-	if rule.Reply == "" {
+	if rule.Reply == "" || d.cfg.Queue.Overfull() {
 		return
 	}
 	reply := d.cfg.Gate.Admit(l.link.Rules.Reply(now, result(o, e)))

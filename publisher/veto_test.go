@@ -37,7 +37,7 @@ func TestAnInterlockIsAskedAgainRightBeforeTheWrite(t *testing.T) {
 	c.give("safe", `{"n":1,"id":"a"}`)
 	c.await(`"id":"a"`, `"result":"refused"`, "CMD011", "not met any more")
 	c.stop()
-	if a := c.audit(); strings.Contains(a, `result="done"`) || strings.Contains(a, " written=") {
+	if a := c.audit(); strings.Contains(a, `result="done"`) || strings.Contains(a, " sent=") {
 		t.Errorf("audit:\n%s", a)
 	}
 }
@@ -113,7 +113,7 @@ func TestAnUnexpectedAnswerIsAFailure(t *testing.T) {
 	c.give("go", `{"n":1,"id":"a"}`)
 	c.await(`"id":"a"`, `"ok":false`, `"result":"failed"`, "CMD016")
 	c.stop()
-	if a := c.audit(); !strings.Contains(a, `result="failed"`) || !strings.Contains(a, ` written="`) || !strings.Contains(a, `answer="Z L"`) {
+	if a := c.audit(); !strings.Contains(a, `result="failed"`) || !strings.Contains(a, ` sent="`) || !strings.Contains(a, `answer="Z L"`) {
 		t.Errorf("audit:\n%s", a)
 	}
 }

@@ -123,7 +123,7 @@ func Encode(c Command, value string) ([]byte, error) {
 func (s *Source) Write(ctx context.Context, o adapters.Order) adapters.Answer {
 	var a adapters.Answer
 	if err := s.desk.Do(ctx, func() { a = s.write(o) }); err != nil {
-		return notSent("%s was not written: %v, the link is down or busy", s.cfg.Link, err)
+		return notSent("nothing was written on %s: %v", s.cfg.Link, err)
 	}
 	return a
 }

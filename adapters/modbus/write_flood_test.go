@@ -95,3 +95,25 @@ func TestNothingIsWrittenToAConnectionThatIsNotKnown(t *testing.T) {
 		}
 	})
 }
+
+// What a technician reads of a link that is down is no word of our language.
+func TestAnOrderForALinkThatIsDownSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ds := units(1, time.Second, modbus.Point{Name: "speed"})
+		ds[0].Commands = []modbus.Command{{Name: "speed"}}
+		s, err := modbus.New(modbus.Config{Link: "bus-1", Devices: ds})
+		if err != nil {
+			t.Fatal(err)
+		}
+		late, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if a := s.Write(late, order("speed", "1")); a.Why != "nothing was written on bus-1: it is down or busy, and the turn did not come in time" {
+			t.Errorf("got %+v", a)
+		}
+		gone, stop := context.WithCancel(t.Context())
+		stop()
+		if a := s.Write(gone, order("speed", "1")); !strings.Contains(a.Why, "stopping") {
+			t.Errorf("got %+v", a)
+		}
+	})
+}

@@ -43,7 +43,7 @@ type waiter struct {
 func (s *Source) Write(ctx context.Context, o adapters.Order) adapters.Answer {
 	var a adapters.Answer
 	if err := s.desk.Do(ctx, func() { a = s.current.order(o) }); err != nil {
-		return notSent("nothing was sent on %s: %v, the port is away or busy", s.cfg.Link, err)
+		return notSent("nothing was sent on %s: %v", s.cfg.Link, err)
 	}
 	return a
 }

@@ -181,10 +181,10 @@ func TestCommandsReachTheEquipmentAndAreAnswered(t *testing.T) {
 	}
 	for _, want := range []string{
 		`result="refused" way="platform" device="fan" command="set_speed" id="old" code="CMD004"`,
-		`result="done" way="platform" device="fan" command="set_speed" id="first" args="{\"percent\":50}" value="50" written="20`,
+		`result="done" way="platform" device="fan" command="set_speed" id="first" args="{\"percent\":50}" value="50" sent="20`,
 		`answer="confirmed" readback="50" topic="iot-2/type/drive/id/FAN-3/cmd/set_speed/fmt/json"`,
 		`result="refused" way="platform" device="fan" command="format" code="CMD002"`,
-		`result="failed" way="platform" device="fan" command="set_speed" id="stuck" args="{\"percent\":10}" value="10" written="`,
+		`result="failed" way="platform" device="fan" command="set_speed" id="stuck" args="{\"percent\":10}" value="10" sent="`,
 	} {
 		if !strings.Contains(string(audit), want) {
 			t.Errorf("the audit log has no %s:\n%s", want, audit)

@@ -179,7 +179,7 @@ func (w Write) line() []byte {
 	add("args", w.Args, false)
 	add("value", w.Value, false)
 	if !w.At.IsZero() {
-		add("written", w.At.UTC().Format("2006-01-02T15:04:05.000Z07:00"), true)
+		add("sent", w.At.UTC().Format("2006-01-02T15:04:05.000Z07:00"), true)
 	}
 	add("answer", w.Answer, false)
 	add("readback", w.Shows, false)

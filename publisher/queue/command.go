@@ -196,9 +196,26 @@ func parseCommand(body []byte) (what byte, c Command, err error) {
 	return what, c, nil
 }
 
+// ErrOverfull means that there is no room for a command and what becomes of it.
+var ErrOverfull = errors.New("the disk or the queue is full")
+
+// beyond is the part of Config.MaxBytes that commands and their replies may take beyond it: they do not wait for room, and a
+// platform that sends commands, but takes no events, must not fill the disk.
+const beyond = 8
+
+// Overfull says whether they have taken that, or the disk is full.
+func (q *Queue) Overfull() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.full == diskFull || q.log.bytes() > q.cfg.MaxBytes+q.cfg.MaxBytes/beyond
+}
+
 // AcceptCommand remembers a command, at once. Only after a nil error may it be carried out. Whoever accepts asks
 // KnowsCommand before, and is one goroutine.
 func (q *Queue) AcceptCommand(ctx context.Context, c Command) error {
+	if q.Overfull() {
+		return ErrOverfull
+	}
 	q.mu.Lock()
 	full := c.ID != "" && len(q.books.commands.seen) >= maxCommands && q.books.commands.seen[0].at >= c.Time.Add(-RememberCommands).Unix()
 	q.mu.Unlock()

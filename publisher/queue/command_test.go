@@ -209,3 +209,55 @@ func TestNoAcceptedCommandIsForgottenInAPowerCut(t *testing.T) {
 		}
 	}
 }
+
+// A platform that sends commands and takes no events does not fill the disk: replies go a little beyond the limit, then no
+// command is accepted, until there is room again.
+func TestCommandsDoNotFillTheDisk(t *testing.T) {
+	const limit = 256 << 10
+	q, err := queue.Open(queue.Config{Path: "/q", FS: newFakeFS(), MaxBytes: limit, Segment: 32 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	taken := 0
+	for ; ; taken++ {
+		c := command("", time.Now())
+		c.Key = queue.KeyOf("fan", fmt.Sprint(taken))
+		err := q.AcceptCommand(t.Context(), c)
+		if errors.Is(err, queue.ErrOverfull) {
+			break
+		}
+		if err != nil || taken > 10000 {
+			t.Fatalf("command %d: %v", taken, err)
+		}
+		if err := q.EndCommand(t.Context(), c.Key, "bus", replies(taken)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := q.State().Bytes; got < limit || got > limit*5/4 {
+		t.Errorf("%d bytes after %d commands, want a little more than %d", got, taken, limit)
+	}
+	r := q.NewReader()
+	defer r.Close()
+	for {
+		e, ok, err := r.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		if err := q.Ack(e.Number); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late, tick := time.After(20*time.Second), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for q.Overfull() {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("still overfull with %d bytes after everything was taken", q.State().Bytes)
+		}
+	}
+}
