@@ -126,9 +126,13 @@ func (p *Platform) handle(ctx context.Context, c *conn, pk *packets.Packet) erro
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
 		return p.published(ctx, c, pk)
-	case packets.Subscribe:
-		return p.subscribe(c, pk)
-	case packets.Unsubscribe:
+	case packets.Subscribe, packets.Unsubscribe:
+		if err := p.room(ctx); err != nil {
+			return err
+		}
+		if pk.FixedHeader.Type == packets.Subscribe {
+			return p.subscribe(c, pk)
+		}
 		return p.unsubscribe(c, pk)
 	case packets.Pingreq:
 		c.send([]byte{pingrespPacket, 0})
@@ -183,8 +187,8 @@ func (p *Platform) published(ctx context.Context, c *conn, pk *packets.Packet) e
 	}
 	again := qos == 2 && p.hub.knows(c, pk.PacketID)
 	if !again {
-		if err := p.journal.room(ctx); err != nil {
-			return &wiotp.Refusal{Rule: "store", Code: wiotp.ServerProblem, Why: "the platform cannot keep messages: " + err.Error()}
+		if err := p.room(ctx); err != nil {
+			return err
 		}
 	}
 	var record uint64

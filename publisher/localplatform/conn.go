@@ -42,6 +42,7 @@ type conn struct {
 
 	deadline time.Time // the read deadline set last
 	spent    budget    // of rules.throttle
+	held     holdUps   // see yield
 
 	readBytes, readMsgs, wroteBytes, wroteMsgs atomic.Uint64
 

@@ -92,7 +92,7 @@ func (p *Platform) Forgive() {
 func (p *Platform) SetPatience(d time.Duration) {
 	p.hub.lock()
 	defer p.hub.unlock()
-	p.hub.patience = patience{d, d, d}
+	p.hub.patience = patience{d, d, d, d}
 }
 
 // Held is the bytes of messages of the organisation and of Quickstart.

@@ -55,7 +55,7 @@ func newWorld() world {
 }
 
 func newHub(log *slog.Logger, buffer int, lose func(who, int)) *hub {
-	return &hub{patience: patience{stuckAfter, stuckAfterBrief, slowWait}, log: log, buffer: buffer, lose: lose, most: maxHeld, org: newWorld(), quick: newWorld(), sessions: map[string]*session{},
+	return &hub{patience: patience{stuckAfter, stuckAfterBrief, slowWait, mostHeld}, log: log, buffer: buffer, lose: lose, most: maxHeld, org: newWorld(), quick: newWorld(), sessions: map[string]*session{},
 		holders: map[uint64]any{}, groups: map[groupKey]*group{}, losses: map[who]int{}, replayed: map[held]*delivery{}}
 }
 
@@ -185,6 +185,7 @@ func (h *hub) retain(m *message) {
 func (h *hub) done(d *delivery) {
 	h.release(d.m)
 	if d.holder != 0 {
+		delete(h.replayed, held{d.holder, d.m.id}) // the journal may bring it again
 		h.write(kindDone, doneRecord(d.holder, d.m.id))
 		d.holder = 0
 	}

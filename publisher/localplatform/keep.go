@@ -128,10 +128,30 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// snapshot is all records that would build up what h holds.
+// snapshot is all records that would build up what h holds. Messages, which may be a hundred megabytes, are only noted
+// under the lock and written after it: they never change, and meanwhile everybody would wait.
 func (h *hub) snapshot(emit func(kind byte, body []byte)) {
+	for _, r := range h.records() {
+		if r.m != nil {
+			emit(kindMessage, messageRecord(r.m, r.holders))
+		} else {
+			emit(r.kind, r.body)
+		}
+	}
+}
+
+// A keptRecord is one of the snapshot: a message, or any other.
+type keptRecord struct {
+	kind    byte
+	body    []byte
+	m       *message
+	holders []uint64
+}
+
+func (h *hub) records() (all []keptRecord) {
 	h.lock()
 	defer h.unlock()
+	emit := func(kind byte, body []byte) { all = append(all, keptRecord{kind: kind, body: body}) }
 	kept := map[*message][]uint64{}
 	var order []*message
 	holds := func(d *delivery, holder uint64) {
@@ -175,7 +195,7 @@ func (h *hub) snapshot(emit func(kind byte, body []byte)) {
 	}
 	sortMessages(order)
 	for _, m := range order {
-		emit(kindMessage, messageRecord(m, kept[m]))
+		all = append(all, keptRecord{m: m, holders: kept[m]})
 	}
 	for _, s := range h.sessions {
 		for pid, d := range s.inflight {
@@ -187,6 +207,7 @@ func (h *hub) snapshot(emit func(kind byte, body []byte)) {
 	for d, st := range h.org.devices {
 		emit(kindStatus, statusRecord(d, st))
 	}
+	return all
 }
 
 // everything is all deliveries of s.
@@ -315,7 +336,22 @@ func (r *recordReader) text() string {
 	return s
 }
 
-func (r *recordReader) time() time.Time { return time.UnixMilli(int64(r.number() & math.MaxInt64)) }
+func (r *recordReader) time() time.Time { return recalled(r.number()) }
+
+// recalled is a time of the journal, in such a form that a clock that jumps later does not change how long ago it was.
+// One that cannot be, ahead of the clock or from a clock that was not set, is now: what waits is rather kept too long
+// than given up too early.
+func recalled(ms uint64) time.Time {
+	now, at := time.Now(), time.UnixMilli(int64(ms&math.MaxInt64))
+	age := now.Sub(at)
+	if age < 0 || at.Before(clockSet) {
+		age = 0
+	}
+	return now.Add(-age)
+}
+
+// clockSet is earlier than any time of a clock that is set: machines without a clock of their own start in 1970.
+var clockSet = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (r *recordReader) err(kind byte) error {
 	if r.short {

@@ -3,6 +3,7 @@ package localplatform
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -158,15 +159,18 @@ func (r *registry) dropDevice(key Device) {
 	r.order = slices.Delete(r.order, at, at+1)
 }
 
-// snapshot emits every entry, for the journal's compact.
+// snapshot emits every entry, for the journal's compact. Entries never change, so they are written without the lock:
+// every event that is published asks the registry.
 func (r *registry) snapshot(emit func(kind byte, body []byte)) {
 	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, t := range r.types {
+	types := slices.Collect(maps.Values(r.types))
+	devices := slices.Collect(maps.Values(r.devices))
+	r.mu.RUnlock()
+	for _, t := range types {
 		emit(recordType, encoded(t))
 	}
-	for _, key := range r.order {
-		emit(recordDevice, encoded(r.devices[key]))
+	for _, d := range devices {
+		emit(recordDevice, encoded(d))
 	}
 }
 

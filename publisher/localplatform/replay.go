@@ -33,7 +33,7 @@ func (h *hub) replaySession(n uint64, key string, since uint64) {
 	}
 	s.since = time.Time{}
 	if since != 0 {
-		s.since = time.UnixMilli(int64(since & (1<<62 - 1)))
+		s.since = recalled(since)
 	}
 }
 

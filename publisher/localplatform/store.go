@@ -130,6 +130,14 @@ const expireEvery = time.Minute
 // compactPause follows a snapshot that could not be written, mostly because the disk is full.
 const compactPause = time.Minute
 
+// room waits until what a client asks for may be written, see journal.room.
+func (p *Platform) room(ctx context.Context) error {
+	if err := p.journal.room(ctx); err != nil {
+		return &wiotp.Refusal{Rule: "store", Code: wiotp.ServerProblem, Why: "the platform cannot keep messages: " + err.Error()}
+	}
+	return nil
+}
+
 // closeStore gives the folder back after what was written is kept. Its error tells whether it was.
 func (p *Platform) closeStore() error {
 	return errors.Join(p.journal.Close(), p.store.Close())

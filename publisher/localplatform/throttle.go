@@ -52,10 +52,15 @@ const (
 	slowTimes = 10
 	// slowFor is how long one that is stuck or slow is not waited for: it costs the others a tenth of their time at most.
 	slowFor = 10 * time.Second
+	// mostHeld is how long a publisher waits in slowFor for all that are stuck or slow: however many there are, it goes on.
+	mostHeld = 2 * stuckAfter
 )
 
 // patience is how long publishers wait for subscribers.
-type patience struct{ stuck, stuckBrief, slow time.Duration }
+type patience struct {
+	stuck, stuckBrief, slow time.Duration
+	most                    time.Duration
+}
 
 // filling says whether s should be waited for: it is connected and behind by half its buffer.
 func (h *hub) filling(s *session) bool {
@@ -69,6 +74,7 @@ func (h *hub) yield(c *conn, s *session) {
 		return
 	}
 	h.lock()
+	left := c.held.left(time.Now(), h.patience.most)
 	if s.room == nil {
 		s.room = make(chan struct{})
 	}
@@ -77,11 +83,11 @@ func (h *hub) yield(c *conn, s *session) {
 		limit = h.patience.stuck
 	}
 	h.unlock()
-	if !wait {
+	if !wait || left <= 0 {
 		return
 	}
 	began := time.Now()
-	timer := time.NewTimer(limit)
+	timer := time.NewTimer(min(limit, left))
 	defer timer.Stop()
 	stuck := false
 	select {
@@ -92,7 +98,8 @@ func (h *hub) yield(c *conn, s *session) {
 	}
 	h.lock()
 	defer h.unlock()
-	if time.Since(began) > h.patience.slow {
+	if waited := time.Since(began); waited > h.patience.slow {
+		c.held.spent += waited
 		s.strikes++
 	} else if s.strikes > 0 {
 		s.strikes--
@@ -100,6 +107,20 @@ func (h *hub) yield(c *conn, s *session) {
 	if stuck || s.strikes >= slowTimes {
 		s.strikes, s.slow = 0, time.Now().Add(slowFor)
 	}
+}
+
+// holdUps are how long a publisher has waited for others that are stuck or slow, of late.
+type holdUps struct {
+	since time.Time
+	spent time.Duration
+}
+
+// left is how long it may wait still.
+func (u *holdUps) left(now time.Time, most time.Duration) time.Duration {
+	if now.Sub(u.since) > slowFor {
+		*u = holdUps{since: now}
+	}
+	return most - u.spent
 }
 
 // caughtUp releases who waits for s.

@@ -23,6 +23,9 @@ func (id ClientID) ParseTopic(s string) (Topic, error) {
 	if err != nil {
 		return Topic{}, err
 	}
+	if n := len(s) + len("type//id//") + len(id.Type) + len(id.ID); id.Class == Device && r.kind != DeviceManaged && n > MaxTopic {
+		return Topic{}, badTopic("topic", "its long form, which applications get, has %d bytes, MQTT ends at %d", n, MaxTopic)
+	}
 	return id.topic(r, s, &v), nil
 }
 

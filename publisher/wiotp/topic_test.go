@@ -142,3 +142,16 @@ func ExampleTopic() {
 	// iot-2/type/kiln/id/K-1/evt/temperature/fmt/json <nil>
 	// event id is empty
 }
+
+// A device's topic of the full length has no long form that MQTT could carry.
+func TestTopicWhoseLongFormIsTooLongIsRefused(t *testing.T) {
+	id := wiotp.ClientID{Class: wiotp.Device, Org: "legacy", Type: "kiln", ID: "K-1"}
+	for length, good := range map[int]bool{wiotp.MaxTopic: false, wiotp.MaxTopic - len("type/kiln/id/K-1/"): true, wiotp.MaxTopic - len("type/kiln/id/K-1/") + 1: false} {
+		topic := "iot-2/evt//fmt/json"
+		topic = strings.Replace(topic, "//", "/"+strings.Repeat("e", length-len(topic))+"/", 1)
+		got, err := id.ParseTopic(topic)
+		if (err == nil) != good || good && len(got.String()) > wiotp.MaxTopic {
+			t.Errorf("%d bytes: got %v, want good %v", length, err, good)
+		}
+	}
+}

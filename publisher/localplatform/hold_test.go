@@ -1,0 +1,178 @@
+package localplatform
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"legacybridge/publisher/wiotp"
+)
+
+var heldTopic = wiotp.Topic{Kind: wiotp.Event, Type: "t", ID: "i", Name: "e", Format: "f"}
+
+const heldFilter = "iot-2/type/+/id/+/evt/+/fmt/+"
+
+func freshHub() *hub { return newHub(slog.New(slog.DiscardHandler), 10, func(who, int) {}) }
+
+// recall gives records to a hub, as the journal does at a start.
+func recall(t *testing.T, h *hub, records ...keptRecord) {
+	t.Helper()
+	for _, r := range records {
+		if r.m != nil {
+			r.kind, r.body = kindMessage, messageRecord(r.m, r.holders)
+		}
+		if err := h.replay(r.kind, r.body); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func sessionKept(n uint64, id string, since int64) keptRecord {
+	b := appendText(numRecord(n), id)
+	return keptRecord{kind: kindSession, body: append(b, numRecord(uint64(since))...)}
+}
+
+func heldSince(at time.Time, id uint64, holders ...uint64) keptRecord {
+	return keptRecord{m: &message{id: id, topic: heldTopic, name: heldTopic.String(), payload: []byte("x"), qos: 1, at: at}, holders: holders}
+}
+
+// What is written while a snapshot is taken stands behind it, though the snapshot has it already: an older end of what
+// it holds must not take away what follows.
+func TestSnapshotThatIsAheadOfWhatFollowsLosesNothing(t *testing.T) {
+	const app, member = "a:legacy:app", "A:legacy:app:1"
+	now := time.Now()
+	for name, records := range map[string][]keptRecord{
+		"a session that ended and began anew": {
+			sessionKept(9, app, 1), {kind: kindSubscribed, body: subscribedRecord(9, heldFilter, 1)}, heldSince(now, 1, 9),
+			sessionKept(3, app, 0), {kind: kindForgotten, body: numRecord(3)},
+			sessionKept(9, app, 0), {kind: kindSubscribed, body: subscribedRecord(9, heldFilter, 1)}, heldSince(now, 1, 9),
+		},
+		"a group that ended and began anew": {
+			sessionKept(2, member, 1), {kind: kindSubscribed, body: subscribedRecord(2, heldFilter, 1)},
+			{kind: kindGroup, body: appendText(appendText(appendText(numRecord(7), "legacy"), "app"), heldFilter)}, heldSince(now, 1, 7),
+			{kind: kindUnsubscribed, body: unsubscribedRecord(2, heldFilter)}, {kind: kindForgotten, body: numRecord(5)},
+			{kind: kindSubscribed, body: subscribedRecord(2, heldFilter, 1)},
+			{kind: kindGroup, body: appendText(appendText(appendText(numRecord(7), "legacy"), "app"), heldFilter)}, heldSince(now, 1, 7),
+		},
+	} {
+		h := freshHub()
+		recall(t, h, records...)
+		h.open(&journal{})
+		got := 0
+		for _, s := range h.sessions {
+			got += s.pending.live
+		}
+		for _, g := range h.groups {
+			got += g.backlog.live
+		}
+		if got != 1 {
+			t.Errorf("%s: got %d messages that wait, want 1", name, got)
+		}
+	}
+}
+
+func TestClockThatWasNotSetGivesUpNothing(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		at   time.Time
+		want int
+	}{
+		"of a clock that was not set": {time.Unix(100, 0), 1},
+		"ahead of the clock":          {now.Add(48 * time.Hour), 1},
+		"of an hour ago":              {now.Add(-time.Hour), 1},
+		"of the day before yesterday": {now.Add(-48 * time.Hour), 0},
+	} {
+		h := freshHub()
+		recall(t, h, sessionKept(1, "a:legacy:app", c.at.UnixMilli()), keptRecord{kind: kindSubscribed, body: subscribedRecord(1, heldFilter, 1)},
+			heldSince(c.at, 1, 1))
+		h.open(&journal{})
+		h.expired(now.Add(time.Minute))
+		got := 0
+		for _, s := range h.sessions {
+			got += s.pending.live
+		}
+		if got != c.want {
+			t.Errorf("%s: got %d messages kept, want %d", name, got, c.want)
+		}
+	}
+	// Only a time with Go's monotonic reading does not change its age when the clock jumps.
+	if got := recalled(uint64(now.UnixMilli())); !strings.Contains(got.String(), " m=") {
+		t.Errorf("got %v, want a time that a jump of the clock does not age", got)
+	}
+}
+
+func TestNobodyWaitsWhileASnapshotIsWritten(t *testing.T) {
+	h := freshHub()
+	recall(t, h, sessionKept(1, "a:legacy:app", time.Now().UnixMilli()), keptRecord{kind: kindSubscribed, body: subscribedRecord(1, heldFilter, 1)},
+		heldSince(time.Now(), 1, 1))
+	h.open(&journal{})
+	r := newRegistry()
+	r.journal = &journal{}
+	if _, err := r.adopt("t", "i", ""); err != nil {
+		t.Fatal(err)
+	}
+	p := &Platform{hub: h, registry: r}
+	n := 0
+	p.snapshot(func(kind byte, _ []byte) {
+		n++
+		if !h.mu.TryLock() {
+			t.Fatalf("got the hub locked while a record of kind %d is written", kind)
+		}
+		h.mu.Unlock()
+		if !r.mu.TryLock() {
+			t.Fatalf("got the registry locked while a record of kind %d is written", kind)
+		}
+		r.mu.Unlock()
+	})
+	if n != 5 { // type, device, session, subscription, message
+		t.Errorf("got %d records, want 5", n)
+	}
+}
+
+// A publisher waits for one that is stuck, but not for each of many.
+func TestManyStuckSubscribersHoldUpAPublisherNoLongerThanTwo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := freshHub()
+		publisher, _ := pair(t)
+		var stuck []*session
+		for range 50 {
+			s := h.newSession("a", wiotp.ClientID{}, wiotp.Rights{})
+			s.conn, _ = pair(t)
+			s.num = 1
+			for range h.buffer {
+				s.pending.push(&delivery{m: &message{}})
+			}
+			stuck = append(stuck, s)
+		}
+		for round := range 3 {
+			began := time.Now()
+			for _, s := range stuck {
+				h.yield(publisher, s)
+			}
+			if got := time.Since(began); got != mostHeld {
+				t.Errorf("round %d: got %v for 50 that are stuck, want %v", round, got, mostHeld)
+			}
+			time.Sleep(2 * slowFor)
+		}
+	})
+}
+
+// While the disk is full, what would be written for a client is not asked for.
+func TestSubscriptionsWaitForRoomOnTheDisk(t *testing.T) {
+	p := &Platform{journal: &journal{buf: make([]byte, roomFor)}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, kind := range []byte{packets.Subscribe, packets.Unsubscribe} {
+		err := p.handle(ctx, &conn{}, &packets.Packet{FixedHeader: packets.FixedHeader{Type: kind}, PacketID: 1,
+			Filters: packets.Subscriptions{{Filter: heldFilter}}})
+		if r, ok := errors.AsType[*wiotp.Refusal](err); !ok || r.Code != wiotp.ServerProblem {
+			t.Errorf("got %v, want a wait that ends with the platform", err)
+		}
+	}
+}
