@@ -2,6 +2,7 @@
 // device registry.
 //
 //	listener.go  accepts, waits for the login with a deadline, bounds the number of connections
+//	handshake.go TLS, and clients that speak it where it is not spoken
 //	slowdown.go  makes guessing slow
 //	login.go     who may in: protocol, client id, credentials, will; answers refused logins itself
 //	conn.go      a socket whose writer is a goroutine of its own
@@ -13,6 +14,7 @@
 //	index.go     which subscriptions a topic reaches
 //	session.go   one per client id: the newcomer wins (288); durable ones outlast connection and process
 //	share.go     scalable applications: each message to one member
+//	memory.go    bounds in bytes, and who gives way
 //	message.go   messages, and what is on its way
 //	status.go    the platform's own messages about who is connected
 //	acker.go     acknowledges what is durable
@@ -44,6 +46,12 @@
 // when their group begins. A retained status is cleared without a message. The status of an application that is
 // connected several times lasts as long as one of them. Quickstart closes with 291 what is published with QoS 1 or 2.
 // Device management (iotdevice-1/…) is accepted and goes nowhere.
+//
+// Strangers: a connection has ten seconds to log in, and 256 may wait for that; beyond, one of the address with most of
+// them makes room, so that a crowd pushes out itself. They have no line each, only counts per address. After ten wrong
+// logins within a minute an address is served slowly, good logins too; others are not. Quickstart is for clients on the
+// same machine, a hundred at a time, with memory of its own. What all messages together may take is taken from whoever
+// has most. A kept session gives up what the API key of its client's new login may not receive.
 package localplatform
 
 import (

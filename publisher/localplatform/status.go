@@ -96,9 +96,22 @@ func (w *world) goneApp(s *session) {
 
 func (h *hub) keepStatus(w *world, id wiotp.ClientID, st *deviceStatus) {
 	d := Device{id.Type, id.ID}
+	if w.devices[d] == nil && len(w.devices) >= maxDevices {
+		w.forgetOne()
+	}
 	w.devices[d] = st
 	if w == &h.org {
 		h.write(kindStatus, statusRecord(d, st))
+	}
+}
+
+// forgetOne makes room: there is no more status than there may be devices, but for those that were removed.
+func (w *world) forgetOne() {
+	for d, st := range w.devices {
+		if !st.connected {
+			delete(w.devices, d)
+			return
+		}
 	}
 }
 
