@@ -119,6 +119,7 @@ func TestScalableApplicationWithoutTwoOfThreeSubscriptions(t *testing.T) {
 
 // Durable members are killed in mid-load and come back: nothing is lost, and nothing is sent to one that is gone.
 func TestScalableMembersKilledAndBackLoseNothing(t *testing.T) {
+	t.Parallel() // it waits for lines of --stats
 	p := startEmbedded(t, anyDevice)
 	join := func(i int) *member { return p.join("--instance", fmt.Sprint(i), "--clean-session", "false") }
 	members := make([]*member, 3)

@@ -65,7 +65,7 @@ func (t Topic) Append(b []byte) []byte {
 	return kinds[t.Kind].long.append(b, &v)
 }
 
-func (t Topic) String() string { return string(t.Append(nil)) }
+func (t Topic) String() string { return string(t.Append(make([]byte, 0, 128))) } // one allocation for nearly all: each message takes it
 
 // Name is t as id receives it: the short form for a device, the long one for all others.
 func (id ClientID) Name(t Topic) string {

@@ -155,3 +155,11 @@ func TestTopicWhoseLongFormIsTooLongIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// It is on the way of every message that the embedded platform passes on.
+func TestTopicIsBuiltInOneAllocation(t *testing.T) {
+	topic := wiotp.Topic{Kind: wiotp.Event, Type: "press", ID: "PRS-7", Name: "cycle", Format: "json"}
+	if got := testing.AllocsPerRun(100, func() { _ = topic.String() }); got > 1 {
+		t.Errorf("got %v allocations, want 1", got)
+	}
+}
