@@ -1,7 +1,6 @@
 package localplatform
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -46,79 +45,6 @@ func (p *Platform) converse(ctx context.Context, c *conn) *wiotp.Refusal {
 // read. A small limit must leave room for subscriptions.
 func (p *Platform) maxPacket() int {
 	return max(p.maxPayload, math.MaxUint16) + wiotp.FreeTopic + len("hllll") + len("ttpp")
-}
-
-var errFarTooLarge = &wiotp.Refusal{Rule: "max_payload", Code: wiotp.TooLarge, Why: "a packet longer than max_payload allows; its content was not read"}
-
-// readPacket reads one packet and takes it apart.
-func (c *conn) readPacket(limit int) (pk packets.Packet, err error) {
-	first, err := c.r.ReadByte()
-	if err != nil {
-		return pk, err
-	}
-	pk.ProtocolVersion = 4
-	if err := pk.FixedHeader.Decode(first); err != nil {
-		return pk, err
-	}
-	size, head := 0, 1
-	for shift := 0; ; shift += 7 {
-		b, err := c.r.ReadByte()
-		if err != nil {
-			return pk, err
-		}
-		size |= int(b&0x7f) << shift
-		head++
-		if b&0x80 == 0 {
-			break
-		}
-		if head == 5 {
-			return pk, packets.ErrMalformedVariableByteInteger
-		}
-	}
-	if head+size > limit {
-		return pk, errFarTooLarge
-	}
-	body, err := c.readBody(size)
-	if err != nil {
-		return pk, err
-	}
-	c.readBytes.Add(uint64(head + size))
-	pk.FixedHeader.Remaining = size
-	switch pk.FixedHeader.Type {
-	case packets.Publish:
-		err = pk.PublishDecode(body)
-	case packets.Subscribe:
-		err = pk.SubscribeDecode(body)
-	case packets.Unsubscribe:
-		err = pk.UnsubscribeDecode(body)
-	case packets.Puback, packets.Pubrec, packets.Pubrel, packets.Pubcomp:
-		if size != 2 {
-			return pk, errLength
-		}
-		pk.PacketID = binary.BigEndian.Uint16(body)
-	default:
-		if size != 0 {
-			return pk, errLength
-		}
-	}
-	return pk, err
-}
-
-var errLength = errors.New("a packet of the wrong length")
-
-// readBody grows with what comes, not with what is announced.
-func (c *conn) readBody(size int) ([]byte, error) {
-	if size <= readAhead {
-		body := make([]byte, size)
-		_, err := io.ReadFull(c.r, body)
-		return body, err
-	}
-	var body bytes.Buffer
-	body.Grow(readAhead)
-	if n, err := io.CopyN(&body, c.r, int64(size)); err != nil || n < int64(size) {
-		return nil, errors.Join(err, io.ErrUnexpectedEOF)
-	}
-	return body.Bytes(), nil
 }
 
 // handle does what one packet asks for. An error ends the connection, without an answer.

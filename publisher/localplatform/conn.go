@@ -118,6 +118,20 @@ func (c *conn) arm() error {
 	return c.Conn.SetReadDeadline(t)
 }
 
+// armFor sets the deadline of a client without keepalive until arm is called again.
+func (c *conn) armFor(d time.Duration) error {
+	if c.keepalive > 0 {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return net.ErrClosed
+	}
+	c.deadline = time.Now().Add(d)
+	return c.Conn.SetReadDeadline(c.deadline)
+}
+
 // forever marks a read deadline that was taken away.
 var forever = time.Unix(1<<40, 0)
 

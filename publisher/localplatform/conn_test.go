@@ -145,6 +145,28 @@ func TestKeepaliveIsOneAndAHalf(t *testing.T) {
 	})
 }
 
+func TestLargePacketHasItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, far := pair(t)
+		began := time.Now()
+		go func() {
+			far.Write(append([]byte{0x30, 0x80, 0x80, 2}, make([]byte, 5000)...)) // the beginning of 32 KiB
+			time.Sleep(packetWait - time.Second)                                  // virtual time
+			far.Write(make([]byte, 32<<10-5000))
+			far.Write([]byte{0x30, 0x80, 0x80, 2, 1})
+		}()
+		_ = c.arm()
+		if _, err := c.readPacket(1 << 20); err != nil {
+			t.Fatalf("got %v, want a packet that comes in time", err)
+		}
+		_ = c.arm()
+		_, err := c.readPacket(1 << 20)
+		if r := diagnose(err); r.Code != wiotp.KeepaliveTimeout || time.Since(began) != 2*packetWait-time.Second {
+			t.Errorf("got %v after %v, want 160 after its time", r, time.Since(began))
+		}
+	})
+}
+
 func TestBudgetIsBackPressure(t *testing.T) {
 	at := time.Unix(1000, 0)
 	var b budget

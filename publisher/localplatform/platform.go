@@ -6,6 +6,7 @@
 //	slowdown.go  makes guessing slow
 //	login.go     who may in: protocol, client id, credentials, will; answers refused logins itself
 //	conn.go      a socket whose writer is a goroutine of its own
+//	packet.go    reads packets, with bounds on size and time
 //	client.go    what a logged-in client sends; a violation closes the connection without an answer
 //	rules.go     what a client may publish
 //	gateway.go   gateways are told instead
