@@ -225,17 +225,24 @@ func (d *Downlink) tell(now time.Time, o *taken, e end, left int) {
 	if err != nil {
 		d.log.Error("a command is missing in the audit log", "device", o.Device, "command", o.Command, "value", o.Value, "result", e.result, "err", err)
 	}
-	level, args := slog.LevelInfo, []any{"device", o.Device, "name", clip(o.Command), "result", e.result}
+	level, quiet, args := slog.LevelInfo, (*bucket)(nil), []any{"device", o.Device, "name", clip(o.Command), "result", e.result}
 	if o.ID != "" {
 		args = append(args, "id", o.ID)
 	}
-	if e.result == resultDone {
+	switch {
+	case e.result == resultDone:
+		quiet = &d.success
+	case !o.accepted.IsZero():
+		quiet = &d.failure
+	}
+	if e.result != resultDone {
+		level, args = slog.LevelWarn, append(args, "err", e.why, "code", e.code)
+	}
+	if quiet != nil {
 		var pass bool
-		if pass, left = d.success.pass(now); !pass {
+		if pass, left = quiet.pass(now); !pass {
 			level = slog.LevelDebug
 		}
-	} else {
-		level, args = slog.LevelWarn, append(args, "err", e.why, "code", e.code)
 	}
 	if left > 0 {
 		args = append(args, "repeated", left)

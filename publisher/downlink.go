@@ -57,6 +57,7 @@ type Downlink struct {
 	watch   *watcher
 	lanes   map[string]*lane // by device
 	refusal bucket           // what is said of refusals
+	failure bucket           // of accepted ones that went otherwise
 	success bucket           // and of what went well: the audit has it all
 	started time.Time
 
@@ -112,7 +113,8 @@ func newDownlink(cfg DownlinkConfig) *Downlink {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &Downlink{cfg: cfg, log: cfg.Log, lanes: map[string]*lane{}, locks: map[[2]string]mapping.Condition{}, waiting: map[string]int{},
-		counts: map[CommandCount]uint64{}, refusal: bucket{most: 60, every: time.Second}, success: bucket{most: 20, every: 5 * time.Minute},
+		counts: map[CommandCount]uint64{}, refusal: bucket{most: 60, every: time.Second}, failure: bucket{most: 60, every: time.Second},
+		success: bucket{most: 20, every: 5 * time.Minute},
 		started: time.Now(), last: map[[2]string]time.Time{}, wrote: map[[2]string]time.Time{}}
 	for i := range cfg.Links {
 		for _, device := range cfg.Links[i].Devices {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -155,5 +156,28 @@ func TestAReplyAgreesWithTheAuditAfterACrash(t *testing.T) {
 	c.stop()
 	if a := c.audit(); strings.Count(a, "\n") != 3 || len(p.written()) != 0 {
 		t.Errorf("written %v, audit:\n%s", p.written(), a)
+	}
+}
+
+// A flood of commands that are accepted and fail fills the audit log, which is bounded, and not the log of the service.
+func TestAFloodOfFailuresDoesNotFillTheLog(t *testing.T) {
+	p := &pen{write: func(context.Context, adapters.Order) adapters.Answer {
+		return adapters.Answer{Outcome: adapters.Unknown, Code: adapters.CodeNoAnswer, Why: "it did not answer", At: time.Now()}
+	}}
+	c := newCommanded(t, t.TempDir(), p)
+	var said strings.Builder
+	c.log = slog.New(slog.NewTextHandler(&said, nil))
+	const flood = 300
+	began := time.Now()
+	o := &taken{Order: mapping.Order{Device: "fan", Command: "go"}, accepted: time.Now()}
+	for range flood {
+		c.tell(time.Now(), o, end{result: resultUnknown, code: adapters.CodeNoAnswer, why: "it did not answer"}, 0)
+	}
+	most := 61 + int(time.Since(began)/time.Second)
+	if got := strings.Count(said.String(), "\n"); got < 60 || got > most {
+		t.Errorf("%d lines in the log for %d failures, want 60 to %d", got, flood, most)
+	}
+	if got := strings.Count(c.audit(), "\n"); got != flood {
+		t.Errorf("%d lines in the audit log, want all %d", got, flood)
 	}
 }
