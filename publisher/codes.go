@@ -14,7 +14,7 @@ import (
 
 // ErrUnreachable is what Run returns after Finish when the platform cannot be reached or refuses what is left, and
 // what Watch returns when no server lets it in at the first round. It wraps the Failure behind it.
-var ErrUnreachable = errors.New("the platform cannot be reached")
+var ErrUnreachable = errors.New("not connected to the platform")
 
 // Codes of what goes wrong between us and the platform.
 const (

@@ -27,7 +27,7 @@ func Main(ctx context.Context, args []string) (code int) {
 	started := false
 	root := newRoot(&started)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
@@ -39,7 +39,7 @@ func Main(ctx context.Context, args []string) (code int) {
 	}
 	fmt.Fprintf(os.Stderr, "legacybridge: %v\n", err)
 	if !started {
-		fmt.Fprintln(os.Stderr, "  next:  legacybridge --help")
+		fmt.Fprintf(os.Stderr, "  next:  %s --help\n", cmd.CommandPath())
 		return exitUsage
 	}
 	return exitProblems

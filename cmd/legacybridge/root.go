@@ -47,6 +47,12 @@ With your own:       legacybridge check -c FILE, then legacybridge run -c FILE`,
 
 	root.AddCommand(newDemoCmd(g), newCheckCmd(g), newRunCmd(g), newPlatformCmd(g), newWatchCmd(g), newSendCmd(g), newStressCmd(g), newDevicesCmd(g),
 		newQueueCmd(g), newDeadCmd(g), newVersionCmd(g))
+	for _, c := range root.Commands() {
+		if c.HasSubCommands() && !c.Runnable() { // else a misspelt word shows the help and ends with 0
+			c.Args, c.RunE = cobra.NoArgs, func(c *cobra.Command, _ []string) error { return c.Help() }
+			c.DisableFlagsInUseLine = true
+		}
+	}
 	return root
 }
 

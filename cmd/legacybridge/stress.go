@@ -70,8 +70,8 @@ func (f *stressFlags) check() error {
 		return errors.New("--devices: 1 to 1000000")
 	case f.bytes < 32 || f.bytes > wiotp.MaxPayload:
 		return fmt.Errorf("--bytes: 32 to %d", wiotp.MaxPayload)
-	case f.rate < 0:
-		return errors.New("--rate: 0 or more")
+	case f.rate < 0 || f.count < 0 || f.duration < 0:
+		return errors.New("--rate, --limit and --for cannot be less than 0")
 	case f.qos < 0 || f.qos > 2:
 		return errors.New("--qos: 0, 1 or 2")
 	}

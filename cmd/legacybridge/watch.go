@@ -106,6 +106,9 @@ func newWatchKindCmd(g *globals, w watched) *cobra.Command {
 }
 
 func watch(cmd *cobra.Command, g *globals, cfg *config.Config, kind wiotp.Kind, f watchFlags) error {
+	if f.limit < 0 || f.duration < 0 || f.sample < 0 {
+		return exit(exitUsage, errors.New("--limit, --for and --sample cannot be less than 0"))
+	}
 	ctx, cancel := g.context(cmd.Context())
 	defer cancel()
 	if f.duration > 0 {

@@ -20,8 +20,16 @@ const heldFilter = "iot-2/type/+/id/+/evt/+/fmt/+"
 
 func freshHub() *hub { return newHub(slog.New(slog.DiscardHandler), 10, func(who, int) {}) }
 
+// A recalledRecord is a message, or any other record.
+type recalledRecord struct {
+	kind    byte
+	body    []byte
+	m       *message
+	holders []uint64
+}
+
 // recall gives records to a hub, as the journal does at a start.
-func recall(t *testing.T, h *hub, records ...keptRecord) {
+func recall(t *testing.T, h *hub, records ...recalledRecord) {
 	t.Helper()
 	for _, r := range records {
 		if r.m != nil {
@@ -33,13 +41,13 @@ func recall(t *testing.T, h *hub, records ...keptRecord) {
 	}
 }
 
-func sessionKept(n uint64, id string, since int64) keptRecord {
+func sessionKept(n uint64, id string, since int64) recalledRecord {
 	b := appendText(numRecord(n), id)
-	return keptRecord{kind: kindSession, body: append(b, numRecord(uint64(since))...)}
+	return recalledRecord{kind: kindSession, body: append(b, numRecord(uint64(since))...)}
 }
 
-func heldSince(at time.Time, id uint64, holders ...uint64) keptRecord {
-	return keptRecord{m: &message{id: id, topic: heldTopic, name: heldTopic.String(), payload: []byte("x"), qos: 1, at: at}, holders: holders}
+func heldSince(at time.Time, id uint64, holders ...uint64) recalledRecord {
+	return recalledRecord{m: &message{id: id, topic: heldTopic, name: heldTopic.String(), payload: []byte("x"), qos: 1, at: at}, holders: holders}
 }
 
 // What is written while a snapshot is taken stands behind it, though the snapshot has it already: an older end of what
@@ -47,7 +55,7 @@ func heldSince(at time.Time, id uint64, holders ...uint64) keptRecord {
 func TestSnapshotThatIsAheadOfWhatFollowsLosesNothing(t *testing.T) {
 	const app, member = "a:legacy:app", "A:legacy:app:1"
 	now := time.Now()
-	for name, records := range map[string][]keptRecord{
+	for name, records := range map[string][]recalledRecord{
 		"a session that ended and began anew": {
 			sessionKept(9, app, 1), {kind: kindSubscribed, body: subscribedRecord(9, heldFilter, 1)}, heldSince(now, 1, 9),
 			sessionKept(3, app, 0), {kind: kindForgotten, body: numRecord(3)},
@@ -89,7 +97,7 @@ func TestClockThatWasNotSetGivesUpNothing(t *testing.T) {
 		"of the day before yesterday": {now.Add(-48 * time.Hour), 0},
 	} {
 		h := freshHub()
-		recall(t, h, sessionKept(1, "a:legacy:app", c.at.UnixMilli()), keptRecord{kind: kindSubscribed, body: subscribedRecord(1, heldFilter, 1)},
+		recall(t, h, sessionKept(1, "a:legacy:app", c.at.UnixMilli()), recalledRecord{kind: kindSubscribed, body: subscribedRecord(1, heldFilter, 1)},
 			heldSince(c.at, 1, 1))
 		h.open(&journal{})
 		h.expired(now.Add(time.Minute))
@@ -109,7 +117,7 @@ func TestClockThatWasNotSetGivesUpNothing(t *testing.T) {
 
 func TestNobodyWaitsWhileASnapshotIsWritten(t *testing.T) {
 	h := freshHub()
-	recall(t, h, sessionKept(1, "a:legacy:app", time.Now().UnixMilli()), keptRecord{kind: kindSubscribed, body: subscribedRecord(1, heldFilter, 1)},
+	recall(t, h, sessionKept(1, "a:legacy:app", time.Now().UnixMilli()), recalledRecord{kind: kindSubscribed, body: subscribedRecord(1, heldFilter, 1)},
 		heldSince(time.Now(), 1, 1))
 	h.open(&journal{})
 	r := newRegistry()

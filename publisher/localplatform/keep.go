@@ -1,10 +1,12 @@
 package localplatform
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"legacybridge/publisher/wiotp"
@@ -129,85 +131,82 @@ func appendText(b []byte, s string) []byte {
 }
 
 // snapshot is all records that would build up what h holds. Messages, which may be a hundred megabytes, are only noted
-// under the lock and written after it: they never change, and meanwhile everybody would wait.
+// under the lock, then sorted and written: they never change, and meanwhile everybody would wait.
 func (h *hub) snapshot(emit func(kind byte, body []byte)) {
-	for _, r := range h.records() {
-		if r.m != nil {
-			emit(kindMessage, messageRecord(r.m, r.holders))
-		} else {
-			emit(r.kind, r.body)
+	holders, messages, others := h.noteAll()
+	for _, r := range holders {
+		emit(r.kind, r.body)
+	}
+	slices.SortStableFunc(messages, func(a, b noted) int { return cmp.Compare(a.m.id, b.m.id) })
+	for len(messages) > 0 {
+		m := messages[0].m
+		var kept []uint64
+		for len(messages) > 0 && messages[0].m == m {
+			kept = append(kept, messages[0].holder)
+			messages = messages[1:]
 		}
+		emit(kindMessage, messageRecord(m, kept))
+	}
+	for _, r := range others {
+		emit(r.kind, r.body)
 	}
 }
 
-// A keptRecord is one of the snapshot: a message, or any other.
-type keptRecord struct {
-	kind    byte
-	body    []byte
-	m       *message
-	holders []uint64
+// An entryRecord is any record but a message.
+type entryRecord struct {
+	kind byte
+	body []byte
 }
 
-func (h *hub) records() (all []keptRecord) {
+// A noted message is kept for a holder.
+type noted struct {
+	m      *message
+	holder uint64
+}
+
+// noteAll returns what must stand before messages, the messages, and what must stand behind them.
+func (h *hub) noteAll() (holders []entryRecord, messages []noted, others []entryRecord) {
 	h.lock()
 	defer h.unlock()
-	emit := func(kind byte, body []byte) { all = append(all, keptRecord{kind: kind, body: body}) }
-	kept := map[*message][]uint64{}
-	var order []*message
-	holds := func(d *delivery, holder uint64) {
-		if d == nil || d.gone || d.holder == 0 {
-			return
+	note := func(all ...*delivery) {
+		for _, d := range all {
+			if d != nil && !d.gone && d.holder != 0 {
+				messages = append(messages, noted{d.m, d.holder})
+			}
 		}
-		if _, ok := kept[d.m]; !ok {
-			order = append(order, d.m)
-		}
-		kept[d.m] = append(kept[d.m], holder)
 	}
 	for _, s := range h.sessions {
+		note(s.everything()...) // of one that is not durable: its share of a durable group
 		if !s.durable() {
-			for _, d := range s.everything() { // its share of a durable group
-				holds(d, d.holder)
-			}
 			continue
 		}
-		emit(kindSession, s.record())
+		holders = append(holders, entryRecord{kindSession, s.record()})
 		for raw, sub := range s.subs {
-			emit(kindSubscribed, subscribedRecord(s.num, raw, sub.qos))
+			holders = append(holders, entryRecord{kindSubscribed, subscribedRecord(s.num, raw, sub.qos)})
 		}
 		for pid := range s.released {
-			emit(kindReleased, pidRecord(s.num, pid))
+			holders = append(holders, entryRecord{kindReleased, pidRecord(s.num, pid)})
 		}
 		for pid := range s.received {
-			emit(kindReceived, pidRecord(s.num, pid))
+			holders = append(holders, entryRecord{kindReceived, pidRecord(s.num, pid)})
 		}
-		for _, d := range s.everything() {
-			holds(d, d.holder)
+		for pid, d := range s.inflight {
+			if d.qos == 2 && d.holder == s.num {
+				others = append(others, entryRecord{kindSent, sentRecord(s.num, d.m.id, pid)})
+			}
 		}
 	}
 	for _, g := range h.groups {
 		if g.num == 0 {
 			continue
 		}
-		emit(kindGroup, g.record())
-		for _, d := range g.backlog.all[g.backlog.head:] {
-			holds(d, g.num)
-		}
-	}
-	sortMessages(order)
-	for _, m := range order {
-		all = append(all, keptRecord{m: m, holders: kept[m]})
-	}
-	for _, s := range h.sessions {
-		for pid, d := range s.inflight {
-			if d.qos == 2 && d.holder == s.num && s.durable() {
-				emit(kindSent, sentRecord(s.num, d.m.id, pid))
-			}
-		}
+		holders = append(holders, entryRecord{kindGroup, g.record()})
+		note(g.backlog.all[g.backlog.head:]...)
 	}
 	for d, st := range h.org.devices {
-		emit(kindStatus, statusRecord(d, st))
+		others = append(others, entryRecord{kindStatus, statusRecord(d, st)})
 	}
-	return all
+	return holders, messages, others
 }
 
 // everything is all deliveries of s.

@@ -1,20 +1,10 @@
 package localplatform
 
 import (
-	"slices"
 	"time"
 
 	"legacybridge/publisher/wiotp"
 )
-
-func sortMessages(all []*message) {
-	slices.SortFunc(all, func(a, b *message) int {
-		if a.id < b.id {
-			return -1
-		}
-		return 1
-	})
-}
 
 func (h *hub) replaySession(n uint64, key string, since uint64) {
 	id, err := wiotp.ParseClientID(key)

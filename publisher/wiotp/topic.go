@@ -102,8 +102,12 @@ func (id ClientID) check(r *rule, v *values, wild Wildcards) error {
 			if strings.Contains(r.plus, letter) {
 				continue
 			}
+			if id.Org == Quickstart && l.v == vA {
+				return badTopic("quickstart_wildcards", "%s does not allow + as application: name one", Quickstart)
+			}
 			if id.Org == Quickstart {
-				return badTopic("quickstart_wildcards", "%s does not allow + as %s (rules.quickstart_wildcards = %q)", Quickstart, varName(r, l.v), wild.String())
+				return badTopic("quickstart_wildcards", "%s does not allow + as %s: name one (rules.quickstart_wildcards = %q; the platform's document forbids + as device type, "+
+					"the real server as device id)", Quickstart, varName(r, l.v), wild.String())
 			}
 			return badTopic(name, "+ is not allowed as %s", varName(r, l.v))
 		}
