@@ -30,7 +30,7 @@ const (
 	// seconds still stand: a good one that shares its address with a wrong one gets in.
 	firstSlowdown = 250 * time.Millisecond
 	lastSlowdown  = 4 * time.Second
-	// maxSlowAddresses bounds the memory; the one that has been quiet for longest is forgotten.
+	// maxSlowAddresses bounds the memory.
 	maxSlowAddresses = 4096
 )
 
@@ -57,7 +57,9 @@ func (s *slowdown) wrong(a netip.Addr) (begins bool) {
 	defer s.mu.Unlock()
 	t := s.tries[a]
 	if t == nil || now.Sub(t.newest()) > slowdownTime {
-		s.makeRoom(now)
+		if t == nil {
+			s.makeRoom()
+		}
 		t = &tries{}
 		s.tries[a] = t
 	}
@@ -73,22 +75,23 @@ func (s *slowdown) wrong(a netip.Addr) (begins bool) {
 
 func (t *tries) newest() time.Time { return t.last[len(t.last)-1] }
 
-func (s *slowdown) makeRoom(now time.Time) {
+// makeRoom forgets the quietest of a few: a map gives them in any order, and to look at all would take long.
+func (s *slowdown) makeRoom() {
 	if len(s.tries) < maxSlowAddresses {
 		return
 	}
 	var quietest netip.Addr
-	since := now
+	var since time.Time
+	seen := 0
 	for a, t := range s.tries {
-		if n := t.newest(); now.Sub(n) > slowdownTime {
-			delete(s.tries, a)
-		} else if !n.After(since) {
+		if n := t.newest(); seen == 0 || n.Before(since) {
 			quietest, since = a, n
 		}
+		if seen++; seen == 16 {
+			break
+		}
 	}
-	if len(s.tries) >= maxSlowAddresses {
-		delete(s.tries, quietest)
-	}
+	delete(s.tries, quietest)
 }
 
 // delay is how long the next login of an address has to wait.
