@@ -108,6 +108,7 @@ func TestCommandsAreTakenOrRefused(t *testing.T) {
 		{"stale", "stop", `{"ts":"` + ago(time.Minute+time.Millisecond) + `"}`, nil, "CMD007"},
 		{"ahead", "stop", `{"ts":"` + ago(-time.Minute-time.Millisecond) + `"}`, nil, "CMD007"},
 		{"clock unset", "stop", `{}`, func(f *mapping.Facts) { f.Now = time.Unix(1000, 0) }, "CMD008"},
+		{"clock unset, with ts", "stop", `{"ts":"` + ago(0) + `"}`, func(f *mapping.Facts) { f.Now = time.Unix(1000, 0) }, "CMD008"},
 		{"missing", "set_speed", `{}`, nil, "CMD009"},
 		{"one too many", "set_speed", `{"percent":1,"fast":true}`, nil, "CMD009"},
 		{"below", "set_speed", `{"percent":-0.0001}`, nil, "CMD009"},

@@ -86,7 +86,7 @@ func (m *Commander) Rule(device, name string) (Command, bool) {
 }
 
 // Decide says what is to be written for a command, or why it is refused. The first reason counts, in the order: writes
-// off, not listed, payload, retained, repeated, stale, clock, arguments, too soon, interlock, range.
+// off, not listed, payload, retained, repeated, clock, stale, arguments, too soon, interlock, range.
 func (m *Commander) Decide(device, name string, payload []byte, f Facts) (Order, *Refusal) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -113,12 +113,12 @@ func (m *Commander) Decide(device, name string, payload []byte, f Facts) (Order,
 		return refuse(codeDup, "it is sent again and has no id, so nobody knows whether it was carried out before")
 	case g.id != "" && f.Repeated != nil && f.Repeated(g.id):
 		return refuse(codeRepeated, "a command with the id %s was accepted within the last 24 h", quote(g.id))
+	case f.Now.Before(m.floor):
+		return refuse(codeClock, "the clock of this machine is not set, so nobody knows how old the command is")
 	case g.hasTS && f.Now.Sub(g.ts) > Freshness:
 		return refuse(codeStale, "it is %v old, more than %v", f.Now.Sub(g.ts).Truncate(time.Second), Freshness)
 	case g.hasTS && g.ts.Sub(f.Now) > Freshness:
 		return refuse(codeStale, "its ts is %v ahead, more than %v: compare the clocks", g.ts.Sub(f.Now).Truncate(time.Second), Freshness)
-	case f.Now.Before(m.floor):
-		return refuse(codeClock, "the clock of this machine is not set, so nobody knows how old the command is")
 	}
 	values, err := c.values(g)
 	if err != nil {

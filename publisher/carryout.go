@@ -51,6 +51,9 @@ type end struct {
 func (d *Downlink) settle(ctx context.Context) {
 	for _, c := range d.cfg.Queue.CommandsUnderWay() {
 		o := &taken{Order: mapping.Order{Device: c.Device, Command: c.Name, ID: c.ID, Value: c.Value, Args: c.Args}, key: c.Key, topic: c.Topic, at: c.Time, accepted: c.Time}
+		d.mu.Lock()
+		d.wrote[[2]string{c.Device, c.Name}] = d.started // if it was, then right before the end at the latest
+		d.mu.Unlock()
 		if told, ok := d.cfg.Audit.Told(c.Device, c.Name, c.Time); ok { // it was over, but for this
 			d.conclude(ctx, time.Now(), d.lanes[c.Device], o, end{result: told.Outcome, code: told.Code, why: told.Why})
 			continue

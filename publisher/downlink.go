@@ -318,7 +318,7 @@ func (d *Downlink) veto(l *lane, o *taken) (code, why string) {
 	wrote, ok := d.wrote[[2]string{o.Device, o.Command}]
 	d.mu.Unlock()
 	if wait := o.rule.MinInterval - now.Sub(wrote); ok && wait > 0 {
-		return codeTooSoon, fmt.Sprintf("the one before had to wait, so that %s was written less than %v ago: wait %v", o.Command, o.rule.MinInterval, wait.Round(time.Millisecond))
+		return codeTooSoon, fmt.Sprintf("the %s before had to wait, and was or may have been written less than %v ago: wait %v", o.Command, o.rule.MinInterval, wait.Round(time.Millisecond))
 	}
 	return "", ""
 }

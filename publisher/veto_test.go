@@ -181,3 +181,25 @@ func TestAFloodOfFailuresDoesNotFillTheLog(t *testing.T) {
 		t.Errorf("%d lines in the audit log, want all %d", got, flood)
 	}
 }
+
+// What a crash cut off may have been written right before it: the interval begins at the start, not when it was accepted.
+func TestTheIntervalBeginsWithACrash(t *testing.T) {
+	dir := t.TempDir()
+	q, err := queue.Open(queue.Config{Path: filepath.Join(dir, "queue"), Dead: queue.DeadConfig{Path: filepath.Join(dir, "dead")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := queue.Command{Key: queue.KeyOf("fan", "a"), Device: "fan", Name: "slow", ID: "a", Value: "5", Time: time.Now().Add(-2 * time.Hour)}
+	if err := errors.Join(q.AcceptCommand(t.Context(), c), q.Close()); err != nil {
+		t.Fatal(err)
+	}
+	p := &pen{}
+	p.write = owner(func(adapters.Order) {})
+	d := newCommanded(t, dir, p)
+	d.await(`"id":"a"`, "CMD019")
+	d.give("slow", `{"n":2,"id":"b"}`)
+	d.await(`"id":"b"`, "CMD010", "may have been written")
+	if got := p.written(); len(got) != 0 {
+		t.Errorf("written %v, want nothing", got)
+	}
+}
