@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -109,6 +110,8 @@ type session struct {
 	since  time.Time
 	ended  chan error // paho has wound up after a loss: why
 	ends   time.Time  // of the server's certificate; zero without TLS
+
+	begun, handled atomic.Uint64 // messages given to their handler, and taken by it
 }
 
 // token is done when the server has acknowledged, or the connection has ended.
@@ -205,7 +208,9 @@ func (s *session) options(cfg Config, ping time.Duration, receive func(Message))
 				if cfg.ackLate {
 					got.ack = m.Ack
 				}
+				s.begun.Add(1)
 				receive(got)
+				s.handled.Add(1)
 			}
 		})
 }
@@ -224,14 +229,22 @@ func (s *session) subscribe(ctx context.Context, filters []string) error {
 	t := s.client.SubscribeMultiple(ask, nil).(*mqtt.SubscribeToken)
 	timeout := time.NewTimer(loginTime)
 	defer timeout.Stop()
-	select {
-	case <-t.Done():
-	case <-s.gone():
-		return s.wire.cause()
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timeout.C:
-		return &Failure{Code: codeSilent, Server: s.server.addr, Why: "no answer to the subscription"}
+	for before, waiting := s.handled.Load(), true; waiting; {
+		select {
+		case <-t.Done():
+			waiting = false
+		case <-s.gone():
+			return s.wire.cause()
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timeout.C:
+			now := s.handled.Load()
+			if now == before && s.begun.Load() == now {
+				return &Failure{Code: codeSilent, Server: s.server.addr, Why: "no answer to the subscription"}
+			}
+			before = now // the answer comes behind what was kept for us
+			timeout.Reset(loginTime)
+		}
 	}
 	if err := t.Error(); err != nil {
 		return err

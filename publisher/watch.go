@@ -126,7 +126,24 @@ func (w *watcher) session(ctx context.Context, srv server) (subscribed bool, err
 	if err != nil {
 		return false, err
 	}
-	if err := s.subscribe(ctx, w.filters); err != nil {
+	answered := make(chan error, 1)
+	go func() { answered <- s.subscribe(ctx, w.filters) }()
+	err, waiting := error(nil), true
+	for waiting { // what was kept for us comes before the answer, and paho waits for us to take it
+		select {
+		case m := <-messages:
+			w.handle(m)
+		case err = <-answered:
+			waiting = false
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		stop()
+		s.close() // what was acknowledged is still sent
+		return false, ctx.Err()
+	}
+	if err != nil {
+		stop()
 		err = s.lost(err)
 		if closedByPeer(err) {
 			err = w.closed(ctx, srv, wiotp.Subscribed, "at the subscription: filter, or the right to it")

@@ -56,13 +56,13 @@ func startEmbedded(t testing.TB, more string) *embedded {
 		}
 	})
 	p.start()
-	text2, err := os.ReadFile(filepath.Join(p.state, "local", "key.json"))
+	kept, err := os.ReadFile(filepath.Join(p.state, "local", "key.json"))
 	var key struct {
 		Key   string `json:"api_key"`
 		Token string
 	}
 	if err == nil {
-		err = json.Unmarshal(text2, &key)
+		err = json.Unmarshal(kept, &key)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -193,3 +193,35 @@ func TestScalableMembersKilledAndBackLoseNothing(t *testing.T) {
 	}
 	t.Logf("%d kills, %d events, none lost, %d came again", kills, acked, again)
 }
+
+// What a kept session of watch has not printed comes again: nothing is left out between one run and the next.
+func TestKeptWatchGoesOnWhereItEnded(t *testing.T) {
+	t.Parallel()
+	p := startEmbedded(t, anyDevice)
+	watch := func(args ...string) (n []int) {
+		out := p.run(append([]string{"watch", "events", "--type", "stress", "--app", "back", "--clean-session", "false", "--json", "-q"}, args...)...)
+		for line := range strings.Lines(out) {
+			var one int
+			if _, err := fmt.Sscan(between(line, `"n":`, ","), &one); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			n = append(n, one)
+		}
+		return n
+	}
+	if n := watch("--for", "1s"); len(n) > 0 {
+		t.Fatalf("got %v before anything was published", n)
+	}
+	p.run("stress", "-q", "--rate", "0", "--limit", "500")
+	first, second := watch("--limit", "30", "--for", "20s"), watch("--limit", "470", "--for", "20s")
+	if len(first) != 30 || len(second) != 470 || first[0] != 1 || second[0] > 31 { // less: its acknowledgement was not sent
+		t.Fatalf("got %d events from %v, then %d from %v; want 30 from 1, then 470 from 31", len(first), first[:1], len(second), second[:1])
+	}
+	for _, got := range [][]int{first, second} {
+		for i, n := range got {
+			if n != got[0]+i {
+				t.Fatalf("event %d came in place %d", n, got[0]+i)
+			}
+		}
+	}
+}
