@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -62,7 +63,10 @@ func newWeb(p *Platform) *web {
 		WriteTimeout:      httpAnswerTime,
 		IdleTimeout:       httpIdle,
 		MaxHeaderBytes:    maxHTTPHeader,
-		ErrorLog:          log.New(io.Discard, "", 0), // what strangers send must not fill our log
+
+		DisableGeneralOptionsHandler: true,
+
+		ErrorLog: log.New(io.Discard, "", 0), // what strangers send must not fill our log
 		ConnState: func(c net.Conn, state http.ConnState) {
 			if state == http.StateClosed {
 				close(c.(*webConn).gone)
@@ -174,6 +178,12 @@ func (c *webConn) sameAuthorization(r *http.Request) bool {
 
 // ServeHTTP answers one request.
 func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if bug := recover(); bug != nil { // the library would hide it, see ErrorLog
+			w.p.log.Error("an HTTP request was not answered; this is our bug, please report it", "err", bug, "stack", string(debug.Stack()))
+			panic(http.ErrAbortHandler)
+		}
+	}()
 	c := r.Context().Value(webConnKey{}).(*webConn)
 	h := rw.Header()
 	h.Set("Cache-Control", "no-store")
