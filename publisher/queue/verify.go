@@ -79,9 +79,7 @@ func (r *Report) folder(cfg *Config, dir string) error {
 	if g := fd.torn; g.seg != nil {
 		r.fault(g.seg.path(dir), g.from, g.to-g.from, "not a record, or its checksum is wrong; at the end, so it may be a write that was cut off", true)
 	}
-	for _, name := range fd.junk {
-		r.fault(name, 0, length(cfg.FS, name), "a file that was begun and not finished", true)
-	}
+	// What a kill left of a compaction (fd.junk) is no fault: nothing of it counted, and the next start removes it.
 	for _, name := range fd.unread {
 		r.fault(name, 0, length(cfg.FS, name), "nothing in it can be read", false)
 	}

@@ -2,6 +2,8 @@ package queue_test
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -118,5 +120,33 @@ func FuzzRecordDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, kind byte, body []byte) {
 		queue.DecodeRecord(kind, body)
+	})
+}
+
+// A kill in the middle of a compaction leaves a file that was begun: that is no damage, and the next start removes it.
+func TestVerifyTakesNoNoticeOfAnUnfinishedCompaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := small(t)
+		fs := cfg.FS.(*fakeFS)
+		const left = "/q/0000000003.log.tmp"
+		f, err := fs.Open(left, os.O_RDWR|os.O_CREATE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte("half"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if rep, err := queue.Verify(cfg); err != nil || len(rep.Faults) > 0 {
+			t.Errorf("got %+v, %v, want no fault", rep, err)
+		}
+		if err := open(t, cfg).Close(); err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(fs.files(""), left) {
+			t.Errorf("%s is still there after a start", left)
+		}
 	})
 }
