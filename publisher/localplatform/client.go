@@ -53,7 +53,7 @@ func (p *Platform) handle(ctx context.Context, c *conn, pk *packets.Packet) erro
 	case packets.Publish:
 		return p.published(ctx, c, pk)
 	case packets.Subscribe, packets.Unsubscribe:
-		if err := p.room(ctx); err != nil {
+		if err := p.room(ctx, c); err != nil {
 			return err
 		}
 		if pk.FixedHeader.Type == packets.Subscribe {
@@ -113,7 +113,7 @@ func (p *Platform) published(ctx context.Context, c *conn, pk *packets.Packet) e
 	}
 	again := qos == 2 && p.hub.knows(c, pk.PacketID)
 	if !again {
-		if err := p.room(ctx); err != nil {
+		if err := p.room(ctx, c); err != nil {
 			return err
 		}
 	}

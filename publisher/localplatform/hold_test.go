@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -174,13 +177,43 @@ func TestManyStuckSubscribersHoldUpAPublisherNoLongerThanTwo(t *testing.T) {
 // While the disk is full, what would be written for a client is not asked for.
 func TestSubscriptionsWaitForRoomOnTheDisk(t *testing.T) {
 	p := &Platform{journal: &journal{buf: make([]byte, roomFor)}}
-	ctx, cancel := context.WithCancel(t.Context())
+	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, kind := range []byte{packets.Subscribe, packets.Unsubscribe} {
-		err := p.handle(ctx, &conn{}, &packets.Packet{FixedHeader: packets.FixedHeader{Type: kind}, PacketID: 1,
-			Filters: packets.Subscriptions{{Filter: heldFilter}}})
+	gone := make(chan struct{})
+	close(gone)
+	for _, kind := range []byte{packets.Subscribe, packets.Unsubscribe, packets.Publish} {
+		pk := &packets.Packet{FixedHeader: packets.FixedHeader{Type: kind}, PacketID: 1, Filters: packets.Subscriptions{{Filter: heldFilter}}}
+		err := p.handle(ended, &conn{}, pk)
 		if r, ok := errors.AsType[*wiotp.Refusal](err); !ok || r.Code != wiotp.ServerProblem {
 			t.Errorf("got %v, want a wait that ends with the platform", err)
 		}
+		if err := p.handle(t.Context(), &conn{gone: gone}, pk); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("got %v, want a wait that ends with the connection", err)
+		}
+	}
+	err := p.roomForLogin(t.Context(), &conn{gone: gone})
+	if r, ok := errors.AsType[*wiotp.Refusal](err); !ok || r.Connack != wiotp.ConnackUnavailable {
+		t.Errorf("got %v for a login, want answer 3", err)
+	}
+}
+
+// What comes over HTTP is kept for durable subscribers too.
+func TestHTTPMessagesWaitForRoomOnTheDisk(t *testing.T) {
+	r := newRegistry()
+	r.journal = &journal{}
+	if _, err := r.adopt("kiln", "K-1", ""); err != nil {
+		t.Fatal(err)
+	}
+	p := &Platform{org: "legacy", maxPayload: 100, journal: &journal{buf: make([]byte, roomFor)}, registry: r, hub: freshHub(),
+		users: newUsers(nil, "a-legacy-k", "secret")}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	req := httptest.NewRequestWithContext(ctx, "POST", apiBase+"/application/types/kiln/devices/K-1/events/t", strings.NewReader("{}"))
+	req.Header.Set("Content-Type", "application/json")
+	req.SetBasicAuth("a-legacy-k", "secret")
+	c := &call{Request: req, p: p, rw: httptest.NewRecorder(), begin: func() {}}
+	_, _, err := c.answer()
+	if e, ok := errors.AsType[*restError](err); !ok || e.status != http.StatusServiceUnavailable {
+		t.Errorf("got %v, want 503", err)
 	}
 }

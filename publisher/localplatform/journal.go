@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -157,9 +158,9 @@ func (j *journal) wait(ctx context.Context, n uint64) error {
 	}
 }
 
-// room waits while too much waits for the disk. Whoever writes on behalf of a client asks first, holding no lock: a
-// full disk must not fill the memory too.
-func (j *journal) room(ctx context.Context) error {
+// room waits while too much waits for the disk, until gone is closed. Whoever writes on behalf of a client asks first,
+// holding no lock: a full disk must not fill the memory too.
+func (j *journal) room(ctx context.Context, gone <-chan struct{}) error {
 	for {
 		j.mu.Lock()
 		moved, size, err := j.moved, len(j.buf), j.err
@@ -172,6 +173,8 @@ func (j *journal) room(ctx context.Context) error {
 		}
 		select {
 		case <-moved:
+		case <-gone:
+			return net.ErrClosed
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

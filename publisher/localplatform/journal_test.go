@@ -164,7 +164,7 @@ func TestCloseKeepsWhatNobodyWaitedFor(t *testing.T) {
 func TestJournalInMemoryKeepsNothingAndNeverWaits(t *testing.T) {
 	j, _ := openTestJournal(t, "", nil)
 	waitFor(t, j, j.write(1, []byte("a")))
-	if err := errors.Join(j.room(t.Context()), j.compact(func(func(byte, []byte)) { t.Error("asked") }), j.Close()); err != nil {
+	if err := errors.Join(j.room(t.Context(), nil), j.compact(func(func(byte, []byte)) { t.Error("asked") }), j.Close()); err != nil {
 		t.Error(err)
 	}
 }
@@ -352,7 +352,7 @@ func TestFailedFsyncIsNeverTriedAgain(t *testing.T) {
 	if err := j.wait(t.Context(), j.write(1, []byte("later"))); !errors.Is(err, syscall.EIO) {
 		t.Errorf("got %v, want the disk's error for all that follows", err)
 	}
-	if err := j.room(t.Context()); !errors.Is(err, syscall.EIO) {
+	if err := j.room(t.Context(), nil); !errors.Is(err, syscall.EIO) {
 		t.Errorf("got %v, want the disk's error", err)
 	}
 	if n := d.synced(); n != 1 {
@@ -381,12 +381,12 @@ func TestFullDiskIsWaitedFor(t *testing.T) {
 			t.Errorf("got %v, %v, want %d bytes: no half record while it waits", info.Size(), err, whole)
 		}
 		j.write(1, make([]byte, roomFor))
-		if err := j.room(ctx); err == nil {
+		if err := j.room(ctx, nil); err == nil {
 			t.Error("got room while the disk is full")
 		}
 		d.set(func(d *disk) { d.full = false })
 		waitFor(t, j, n)
-		if err := j.room(t.Context()); err != nil {
+		if err := j.room(t.Context(), nil); err != nil {
 			t.Error(err)
 		}
 		closeJournal(t, j)

@@ -187,6 +187,10 @@ func (p *Platform) finish(c *conn) {
 // session runs an accepted login until the connection ends.
 func (p *Platform) session(ctx context.Context, c *conn, l *login) {
 	c.drained = func() { p.hub.refill(c) }
+	if err := p.roomForLogin(ctx, c); err != nil {
+		p.refuse(c, err)
+		return
+	}
 	if err := p.hub.attach(c, l); err != nil {
 		p.refuse(c, err)
 		return

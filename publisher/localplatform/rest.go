@@ -216,7 +216,9 @@ func decodeStrictly(text []byte, v any) error {
 }
 
 // room and kept stand around a change of the registry: it is answered once it is on disk.
-func (c *call) room() error { return c.wait(c.p.journal.room) }
+func (c *call) room() error {
+	return c.wait(func(ctx context.Context) error { return c.p.journal.room(ctx, nil) })
+}
 
 func (c *call) kept(n uint64) error {
 	return c.wait(func(ctx context.Context) error { return c.p.journal.wait(ctx, n) })

@@ -34,6 +34,9 @@ func (c *call) message(kind wiotp.Kind, login func() (*wiotp.Rights, error)) (in
 	if err := c.readRaw(int64(c.p.maxPayload)); err != nil {
 		return 0, nil, err
 	}
+	if err := c.room(); err != nil {
+		return 0, nil, err
+	}
 	_, err = c.p.pass(rights, rights.ID.Name(t), c.body, 0)
 	switch r, refused := errors.AsType[*wiotp.Refusal](err); {
 	case !refused:

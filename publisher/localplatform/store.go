@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -130,12 +131,23 @@ const expireEvery = time.Minute
 // compactPause follows a snapshot that could not be written, mostly because the disk is full.
 const compactPause = time.Minute
 
-// room waits until what a client asks for may be written, see journal.room.
-func (p *Platform) room(ctx context.Context) error {
-	if err := p.journal.room(ctx); err != nil {
-		return &wiotp.Refusal{Rule: "store", Code: wiotp.ServerProblem, Why: "the platform cannot keep messages: " + err.Error()}
+// room waits until what the client of c asks for may be written, see journal.room.
+func (p *Platform) room(ctx context.Context, c *conn) error {
+	err := p.journal.room(ctx, c.gone)
+	if err == nil || errors.Is(err, net.ErrClosed) {
+		return err
 	}
-	return nil
+	return &wiotp.Refusal{Rule: "store", Code: wiotp.ServerProblem, Why: "the platform cannot keep messages: " + err.Error()}
+}
+
+// roomForLogin is room for what comes with a login: a session, status, a will. It waits a moment only.
+func (p *Platform) roomForLogin(ctx context.Context, c *conn) error {
+	ctx, cancel := context.WithTimeout(ctx, repayWait)
+	defer cancel()
+	if p.journal.room(ctx, c.gone) == nil {
+		return nil
+	}
+	return &wiotp.Refusal{Rule: "store", Code: wiotp.ServerUnavailable, Connack: wiotp.ConnackUnavailable, Why: "the platform's disk is full or has failed"}
 }
 
 // closeStore gives the folder back after what was written is kept. Its error tells whether it was.
