@@ -88,6 +88,29 @@ func TestSnapshotThatIsAheadOfWhatFollowsLosesNothing(t *testing.T) {
 	}
 }
 
+// What was sent with QoS 2 and not answered is sent again under its packet id, or the client takes it for a new one: also
+// after a snapshot that was taken while the client was away.
+func TestSnapshotKnowsWhatWasSentToAClientThatIsAway(t *testing.T) {
+	h := freshHub()
+	m := heldSince(time.Now(), 1, 1)
+	m.m.qos = 2
+	recall(t, h, sessionKept(1, "a:legacy:app", time.Now().UnixMilli()), recalledRecord{kind: kindSubscribed, body: subscribedRecord(1, heldFilter, 2)},
+		m, recalledRecord{kind: kindSent, body: sentRecord(1, 1, 77)})
+	h.open(&journal{})
+	again := freshHub()
+	h.snapshot(func(kind byte, body []byte) {
+		if err := again.replay(kind, body); err != nil {
+			t.Fatal(err)
+		}
+	})
+	again.open(&journal{})
+	for name, h := range map[string]*hub{"start": h, "snapshot": again} {
+		if d := h.sessions["a:legacy:app"].resend.peek(); d == nil || d.pid != 77 || !d.dup {
+			t.Errorf("%s: got %+v, want it sent again with packet id 77", name, d)
+		}
+	}
+}
+
 func TestClockThatWasNotSetGivesUpNothing(t *testing.T) {
 	now := time.Now()
 	for name, c := range map[string]struct {

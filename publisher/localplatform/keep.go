@@ -176,7 +176,8 @@ func (h *hub) noteAll() (holders []entryRecord, messages []noted, others []entry
 		}
 	}
 	for _, s := range h.sessions {
-		note(s.everything()...) // of one that is not durable: its share of a durable group
+		all := s.everything()
+		note(all...) // of one that is not durable: its share of a durable group
 		if !s.durable() {
 			continue
 		}
@@ -190,9 +191,9 @@ func (h *hub) noteAll() (holders []entryRecord, messages []noted, others []entry
 		for pid := range s.received {
 			holders = append(holders, entryRecord{kindReceived, pidRecord(s.num, pid)})
 		}
-		for pid, d := range s.inflight {
-			if d.qos == 2 && d.holder == s.num {
-				others = append(others, entryRecord{kindSent, sentRecord(s.num, d.m.id, pid)})
+		for _, d := range all {
+			if d != nil && !d.gone && d.qos == 2 && d.pid != 0 && d.holder == s.num {
+				others = append(others, entryRecord{kindSent, sentRecord(s.num, d.m.id, d.pid)})
 			}
 		}
 	}
