@@ -88,16 +88,21 @@ func (r *brokerBench) add(addr string, cmd *exec.Cmd, subscribers, events int, l
 // of this one, which it was before it began.
 func peakRSS(b *testing.B, pid int) float64 {
 	b.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	mib, err := peakOf(pid)
 	if err != nil {
 		b.Fatal(err)
 	}
-	_, after, _ := strings.Cut(string(status), "VmHWM:")
-	var kib float64
-	if _, err := fmt.Sscan(after, &kib); err != nil {
-		b.Fatal(err)
+	return mib
+}
+
+func peakOf(pid int) (mib float64, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
 	}
-	return kib / 1024
+	_, after, _ := strings.Cut(string(status), "VmHWM:")
+	_, err = fmt.Sscan(after, &mib)
+	return mib / 1024, err
 }
 
 // A rawClient is an MQTT client that costs next to nothing itself.
