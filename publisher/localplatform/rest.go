@@ -2,6 +2,7 @@ package localplatform
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -206,7 +207,11 @@ func (c *call) decode(v any) error { return decodeStrictly(c.body, v) }
 func decodeStrictly(text []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	err := d.Decode(v)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok { // its text speaks of our types
+		return invalid(fmt.Sprintf("%s: %s does not fit here", cmp.Or(wrong.Field, "the body"), wrong.Value))
+	}
+	if err != nil {
 		return invalid(strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, err := d.Token(); err != io.EOF {

@@ -112,3 +112,13 @@ func TestHTTPThatIsHostileIsAnsweredOrClosed(t *testing.T) {
 		t.Errorf("got %v after all that, want 200", got)
 	}
 }
+
+func TestViolationsSpeakOfTheRequestNotOfOurProgram(t *testing.T) {
+	r := restOf(t, start(t, nil))
+	for body, want := range map[string]string{`{"id":"x","description":1}`: "description: number does not fit here", `[]`: "the body: array does not fit here"} {
+		reply := fmt.Sprint(r.want(400, "POST", "device/types", body))
+		if !strings.Contains(reply, want) || strings.Contains(reply, "Go ") {
+			t.Errorf("%s: got %s, want %q", body, reply, want)
+		}
+	}
+}
