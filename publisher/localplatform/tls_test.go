@@ -9,6 +9,8 @@ import (
 	"crypto/x509"
 	"math/big"
 	"net"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,4 +67,22 @@ func TestP41QuickstartHasNoTLS(t *testing.T) {
 	}
 	c.publish("bad", nil, 0, 0, false)
 	c.wantClosed() // a refusal ends TLS in order, too
+}
+
+// HTTP finds the same way over TLS, and without it is refused.
+func TestRegistryOverTLS(t *testing.T) {
+	cert, pool := certificate(t)
+	s := start(t, func(cfg *localplatform.Config) {
+		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	})
+	r := restOf(t, s)
+	r.base = strings.Replace(r.base, "http:", "https:", 1)
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	t.Cleanup(tr.CloseIdleConnections)
+	r.http = &http.Client{Transport: tr, Timeout: patience}
+	r.want(201, "POST", "device/types", object{"id": "oven"})
+	wantAt(t, r.want(200, "GET", "device/types/oven", nil), "id", "oven")
+	if got := answers(t, s, "GET /api/v0002/device/types HTTP/1.1\r\nHost: x\r\n\r\n", 1); len(got) != 0 {
+		t.Errorf("got %v without TLS, want no answer", got)
+	}
 }
