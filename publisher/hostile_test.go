@@ -164,14 +164,17 @@ func TestConnectionBreaksAtEveryByte(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker()
-				cut := &cutter{}
+				var mu sync.Mutex
+				cut := &cutter{} // what the next connection gets
 				r := newRig(t, Config{})
 				r.dial = func(context.Context, string) (net.Conn, error) {
 					ours, theirs := net.Pipe()
-					cut.Conn = theirs
+					mu.Lock()
 					conn := cut
+					cut = &cutter{in: never, out: never} // the one after it holds
+					mu.Unlock()
+					conn.Conn = theirs
 					b.peers.Go(func() { b.serve(conn) })
-					cut = &cutter{in: never, out: never} // the next one holds
 					return ours, nil
 				}
 				cut.in, cut.out = never, never
@@ -183,10 +186,13 @@ func TestConnectionBreaksAtEveryByte(t *testing.T) {
 					list := events(fmt.Sprint("press-", n), each)
 					r.put(t, list...)
 					want = append(want, payloads(list)...)
-					cut = &cutter{in: min(n-1+c.out*never, never), out: min(n-1+c.in*never, never)}
-					if cut.in == 0 || cut.out == 0 {
-						cut.in, cut.out = min(cut.in+1, never), min(cut.out+1, never)
+					next := &cutter{in: min(n-1+c.out*never, never), out: min(n-1+c.in*never, never)}
+					if next.in == 0 || next.out == 0 {
+						next.in, next.out = min(next.in+1, never), min(next.out+1, never)
 					}
+					mu.Lock()
+					cut = next
+					mu.Unlock()
 					b.hangUp()
 				}
 				time.Sleep(time.Hour)
