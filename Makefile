@@ -27,10 +27,10 @@ test: ## all tests; says what it leaves out where the independent peers are not 
 # The proofs run without the race detector at the sizes whose figures README quotes: with it they would take ten times as long.
 PROVED = TestModel$$|PowerCut|VerifyFinds|OneSync|RandomFaults|Flapping|ThousandReconnects|StaysFlat|Throttled|FullDisk|QueueThat|EachPolicy|FailedDisk|DiskThat|Killed|ManyReconnects|ClockThatJumps|Scalable|Silent
 prove: ## the reliability table of README: power cuts, kills, full disks, faults, models; as root, with xfsprogs
-	PROOF=ci $(GO) test -count 1 -v -timeout 15m -run '$(PROVED)' ./publisher/queue ./publisher ./publisher/localplatform ./cmd/legacybridge
+	PROOF=ci $(GO) test -count 1 -v -timeout 15m -run '$(PROVED)' ./cmd/legacybridge ./publisher ./publisher/queue ./publisher/localplatform
 
 soak: ## the proofs for hours
-	PROOF=soak $(GO) test -count 1 -v -timeout 0 -run '$(PROVED)' ./publisher/queue ./publisher ./publisher/localplatform ./cmd/legacybridge
+	PROOF=soak $(GO) test -count 1 -v -timeout 0 -run '$(PROVED)' ./cmd/legacybridge ./publisher ./publisher/queue ./publisher/localplatform
 
 mutants: ## plants each bug that the tests must find, and shows which test does
 	$(GO) test -count 1 -v -tags mutants -run TestEveryPlantedBugIsKilled ./publisher/queue
@@ -60,4 +60,4 @@ FUZZED = adapters/csvfile:FuzzCSVRecord adapters:FuzzDecodeText adapters/serial:
 	publisher/queue:FuzzRecordDecode publisher:FuzzTopicEncode mapping:FuzzCommand config:FuzzConfig mapping:FuzzMapping
 fuzz-ci: ## those that read what comes from outside, for FUZZTIME each
 	@set -e; for t in $(FUZZED); do \
-	  echo $$t; $(GO) test -run '^$$' -fuzz "^$${t##*:}$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$${t%%:*}; done
+	  echo $$t; $(GO) test -run '^$$' -fuzz "^$${t##*:}$$" -parallel 1 -fuzztime $(FUZZTIME) -fuzzminimizetime 10x ./$${t%%:*}; done
