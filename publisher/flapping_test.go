@@ -14,7 +14,7 @@ import (
 // A link that flaps cuts at any time, also right after a login and with an event alone in flight. Twenty cuts, many times
 // over; no event is ever to blame.
 func TestFlappingLinkMakesNoDeadLetter(t *testing.T) {
-	for seed := range uint64(proof(8, 500, 20_000)) {
+	for seed := range uint64(proof(8, 200, 20_000)) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			roundTrip := time.Duration(1+random.IntN(150)) * time.Millisecond
