@@ -76,7 +76,7 @@ func TestFullDiskHoldsRowsAndResumes(t *testing.T) {
 			l.append(100)
 			waitFor(t, 20*time.Second, "the first rows", func() bool { return w.count() >= 98 })
 
-			for range proof(1, 3, 200) {
+			for range proof(1, 1, 200) {
 				mark := b.mark()
 				stop := l.write()
 				filler := fill(t, dir)

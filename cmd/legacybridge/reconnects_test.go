@@ -54,7 +54,7 @@ reads = { holding = 0, type = "u32" }
 // thousand times and that to the Modbus host, and unplugs its serial port, some hundred times: all at once. Then it has
 // the file descriptors and goroutines that it had before, and after the stop those that were there before the start.
 func TestManyReconnectsLeaveNothingBehind(t *testing.T) {
-	cuts, replugs := proof(40, 1000, 20_000), proof(8, 200, 4_000)
+	cuts, replugs := proof(40, 1000, 20_000), proof(8, 50, 4_000)
 	s, plc := newSink(t), newStation(t)
 	tty := filepath.Join(t.TempDir(), "port")
 	plugged := newScale(t, 5*time.Millisecond)

@@ -138,7 +138,7 @@ func TestScalableMembersKilledAndBackLoseNothing(t *testing.T) {
 			seen[event] += times
 		}
 	}
-	kills := proof(2, 10, 200)
+	kills := proof(2, 4, 200)
 	for k := range kills {
 		i := k % 3
 		more := func(what string, n int) {
