@@ -27,7 +27,7 @@ test: ## all tests; says what it leaves out where the independent peers are not 
 # The proofs run without the race detector at the sizes whose figures README quotes: with it they would take ten times as long.
 PROVED = TestModel$$|PowerCut|VerifyFinds|OneSync|RandomFaults|Flapping|ThousandReconnects|StaysFlat|Throttled|FullDisk|QueueThat|EachPolicy|FailedDisk|DiskThat|Killed|ManyReconnects|ClockThatJumps|Scalable|Silent
 prove: ## the reliability table of README: power cuts, kills, full disks, faults, models; as root, with xfsprogs
-	PROOF=ci $(GO) test -count 1 -v -timeout 15m -run '$(PROVED)' ./cmd/legacybridge ./publisher ./publisher/queue ./publisher/localplatform
+	PROOF=ci $(GO) test -count 1 -v -timeout 15m $(PROVE) -run '$(PROVED)' ./cmd/legacybridge ./publisher ./publisher/queue ./publisher/localplatform
 
 soak: ## the proofs for hours
 	PROOF=soak $(GO) test -count 1 -v -timeout 0 -run '$(PROVED)' ./cmd/legacybridge ./publisher ./publisher/queue ./publisher/localplatform
@@ -44,10 +44,15 @@ lint:
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-cross: ## static builds for the machines that edge boxes are
-	GOOS=linux GOARCH=amd64        $(BUILD) -o dist/legacybridge-amd64 ./cmd/legacybridge
-	GOOS=linux GOARCH=arm64        $(BUILD) -o dist/legacybridge-arm64 ./cmd/legacybridge
-	GOOS=linux GOARCH=arm  GOARM=7 $(BUILD) -o dist/legacybridge-armv7 ./cmd/legacybridge
+cross: dist/legacybridge-amd64 dist/legacybridge-arm64 dist/legacybridge-armv7 ## static builds for the machines that edge boxes are
+
+.PHONY: dist/legacybridge-amd64 dist/legacybridge-arm64 dist/legacybridge-armv7
+dist/legacybridge-amd64:
+	GOOS=linux GOARCH=amd64 $(BUILD) -o $@ ./cmd/legacybridge
+dist/legacybridge-arm64:
+	GOOS=linux GOARCH=arm64 $(BUILD) -o $@ ./cmd/legacybridge
+dist/legacybridge-armv7:
+	GOOS=linux GOARCH=arm GOARM=7 $(BUILD) -o $@ ./cmd/legacybridge
 
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -201,6 +201,7 @@ func (r *clockRig) check(floor time.Time) (unset int) {
 
 // A build from the far future runs on a machine whose clock is, for it, not set. What it queued is never stamped anew.
 func TestWithoutAClockAtBootNothingIsDatedOrLost(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	r := newClockRig(t)
 	future := filepath.Join(t.TempDir(), "legacybridge")
 	if out, err := exec.Command("go", "build", "-ldflags", "-X main.built=2101-01-01T00:00:00Z", "-o", future, ".").CombinedOutput(); err != nil {

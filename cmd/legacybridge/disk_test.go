@@ -60,6 +60,7 @@ func judgeRows(t *testing.T, l *rowLog, got []message) verdict {
 }
 
 func TestFullDiskHoldsRowsAndResumes(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	disks := map[string]func(v *volumes) string{
 		"tmpfs of 2 MiB": func(v *volumes) string { return v.tmpfs("2m") },
 		"ext4 of 16 MiB": func(v *volumes) string { return v.mount(v.ext4(filepath.Join(v.dir, "disk.img"), 16<<20), "noatime") },
@@ -108,6 +109,7 @@ func TestFullDiskHoldsRowsAndResumes(t *testing.T) {
 // TestQueueThatFillsItsDiskDrains: what waits for the platform has taken all the room, the process is killed and started
 // again meanwhile, and the platform coming back is all that it takes.
 func TestQueueThatFillsItsDiskDrains(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	disks := map[string]func(v *volumes) string{
 		"tmpfs": func(v *volumes) string { return v.tmpfs("2m") },
 		"ext4":  func(v *volumes) string { return v.mount(v.ext4(filepath.Join(v.dir, "disk.img"), 8<<20), "noatime") },

@@ -48,6 +48,7 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the command line as a terminal session would: one file per case.
 func TestScripts(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {

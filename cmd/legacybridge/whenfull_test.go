@@ -14,6 +14,7 @@ import (
 // TestEachPolicyDoesWhatItSays fills the queue, or its disk, while the platform is away, in each of the three ways of a
 // link to go on without room, and holds the ledger against what the broker got in the end.
 func TestEachPolicyDoesWhatItSays(t *testing.T) {
+	t.Parallel()        // it waits most of the time
 	const rows = 25_001 // far more than there is room for
 	for _, policy := range []string{"stop-reading", "drop-oldest", "drop-newest"} {
 		for _, disk := range []bool{false, true} {
