@@ -68,7 +68,6 @@ const (
 )
 
 func TestPowerCutsLoseNothing(t *testing.T) {
-	t.Parallel() // it waits most of the time
 	cuts := proof(3, 60, 5000)
 	mounts := []string{"commit=5"}
 	if cuts >= 5000 {
@@ -97,7 +96,6 @@ func TestPowerCutsLoseNothing(t *testing.T) {
 
 // TestPowerCutsWithoutFileSyncLose is the control: a program that does not sync its files must lose in the same harness.
 func TestPowerCutsWithoutFileSyncLose(t *testing.T) {
-	t.Parallel() // it waits most of the time
 	cuts := proof(0, 5, 5)
 	if cuts == 0 {
 		t.Log("the control of the power cuts builds a program of its own: PROOF=ci")
