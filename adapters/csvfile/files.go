@@ -227,6 +227,14 @@ func links(info os.FileInfo) uint64 {
 	return 1
 }
 
+// missing says, when there is no file, how far the path leads.
+func (f *folder) missing() string {
+	if _, err := os.Stat(f.base); err != nil {
+		return fmt.Sprintf("the folder %s is not there: is the share mounted, is the path right?", f.base)
+	}
+	return fmt.Sprintf("no file %s yet: is the name right, has the logger written one? It is read as soon as it is there", f.files)
+}
+
 // compareMatches puts older files first. Of the same time LOG.1 comes before LOG, which it was.
 func compareMatches(a, b match) int {
 	if a.mtime == b.mtime && a.name != b.name {

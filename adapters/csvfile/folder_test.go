@@ -188,3 +188,22 @@ func TestMountThatGoesAndComesBackIsNotReadAgain(t *testing.T) {
 	r.until("the row", func() bool { return len(r.got) > 0 && short(r.got[len(r.got)-1]) == "3|c" })
 	wantLines(t, r.lines(), "3|c")
 }
+
+func TestMissingFileSaysHowFarThePathLeads(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{
+		filepath.Join(dir, "share", "LOG_*.csv"): "the folder " + filepath.Join(dir, "share") + " is not there",
+		filepath.Join(dir, "LOG_*.csv"):          "is the name right",
+	} {
+		cfg := kiln(path)
+		cfg.Once = true
+		src, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = src.Run(t.Context(), nil, func(context.Context, adapters.Batch) error { return nil })
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", path, err, want)
+		}
+	}
+}

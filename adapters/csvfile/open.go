@@ -280,7 +280,7 @@ func (f *follower) endOfLook() {
 	r := f.cur
 	if r == nil {
 		if len(f.waiting) == 0 && f.trouble == nil {
-			f.s.status.is(adapters.Down, "CSV012", "no file "+f.folder.files)
+			f.s.status.is(adapters.Down, "CSV012", f.folder.missing())
 		}
 		return
 	}
@@ -312,7 +312,7 @@ func (f *follower) done() (bool, error) {
 	case f.cur != nil:
 		return f.s.cfg.Once || f.s.cfg.FlushPartial == 0 || !f.cur.unfinished(), nil
 	case f.s.cfg.Once && len(f.present) == 0:
-		return true, fmt.Errorf("no file %s", f.folder.files)
+		return true, errors.New(f.folder.missing())
 	}
 	return f.s.cfg.Once, nil
 }
