@@ -119,22 +119,29 @@ func (b *linkBuilder) register(d *deviceDef, p *pointDef) modbus.Point {
 			}
 		}
 		limit := int64(first("max_read", int64(120), b.linkDef.node, b.def.sub("modbus")))
-		address := number - from
-		switch {
-		case m.Table <= modbus.Input && words > limit:
+		if m.Table <= modbus.Input && words > limit {
 			pr := b.errorf("MOD009", p.key(), "point %s takes %s, and one request reads at most %d", p.name, count(int(words), "register"), limit)
 			pr.label = "raise max_read, or read less"
-		case address < 0:
-			pr := b.errorf("MOD001", p.kid(name).value(), "%s register %d does not exist", name, number)
-			pr.label = fmt.Sprintf("this device counts from %d%s", from, countedAt(d))
-		case address+words-1 > maxRegister:
-			pr := b.errorf("MOD003", p.kid(name).value(), "%s register %d does not exist", name, number+words-1)
-			pr.label = fmt.Sprintf("the last one is %d", maxRegister+from)
-		default:
-			m.Address = uint16(address)
+			return m
 		}
+		m.Address = b.address(d, p.kid(name), name, number, from, words)
 	}
 	return m
+}
+
+// address is where a number of the maker's list lies on the wire; so many registers begin there.
+func (b *linkBuilder) address(d *deviceDef, at *node, table string, number, from, words int64) uint16 {
+	switch address := number - from; {
+	case address < 0:
+		p := b.errorf("MOD001", at.value(), "%s register %d does not exist", table, number)
+		p.label = fmt.Sprintf("this device counts from %d%s", from, countedAt(d))
+	case address+words-1 > maxRegister:
+		p := b.errorf("MOD003", at.value(), "%s register %d does not exist", table, number+words-1)
+		p.label = fmt.Sprintf("the last one is %d", maxRegister+from)
+	default:
+		return uint16(address)
+	}
+	return 0
 }
 
 // manualRanges are the numbers that manuals give registers, the table as the first digit. Coils, 0xxxx, cannot be told.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -222,17 +221,7 @@ func (b *linkBuilder) busCommands(d *deviceDef) (all []modbus.Command) {
 		if !w.has(table) || b.looksLikeManual(d, &pointDef{node: w}, table, number, from) {
 			continue
 		}
-		words := int64(max(typeBytes[c.Type]/2, 1))
-		switch address := number - from; {
-		case address < 0:
-			p := b.errorf("MOD001", w.kid(table).value(), "%s register %d does not exist", table, number)
-			p.label = fmt.Sprintf("this device counts from %d%s", from, countedAt(d))
-		case address+words-1 > maxRegister:
-			p := b.errorf("MOD003", w.kid(table).value(), "%s register %d does not exist", table, number+words-1)
-			p.label = fmt.Sprintf("the last one is %d", maxRegister+from)
-		default:
-			c.Address = uint16(address)
-		}
+		c.Address = b.address(d, w.kid(table), table, number, from, int64(max(typeBytes[c.Type]/2, 1)))
 		all = append(all, c)
 	}
 	if !b.cfg.Writes.Allow {
