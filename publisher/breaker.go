@@ -59,7 +59,9 @@ type drop struct {
 // twice, the event is to blame. Time-outs, failed dials, refused logins and drops with nothing in flight say nothing.
 //
 // A link that flaps may by chance cut twice just there. It betrays itself by drops that no event can have caused: with
-// nothing in flight, or with what was acknowledged on the next connection. After one of these it takes five times.
+// nothing in flight, or with what was acknowledged on the next connection. After one of these it takes three times, and
+// each drop with nothing in flight begins the count anew: where a suspect goes out on a connection that stood 2 s and is
+// answered within some 100 ms, three cuts in a row right behind it, and none in the quiet before, are no chance any more.
 type breaker struct {
 	t timing
 
@@ -121,7 +123,7 @@ func (b *breaker) clear() { b.head, b.drops, b.strikes = 0, 0, 0 }
 // head is to be set aside.
 func (b *breaker) dropped(now time.Time, d drop) (blamed, guilty bool) {
 	if d.byPeer && !d.inFlight {
-		b.flaps = now.Add(b.t.doubt)
+		b.flaps, b.strikes = now.Add(b.t.doubt), 0
 	}
 	if !d.byPeer || !d.inFlight {
 		return false, false
@@ -160,7 +162,7 @@ func (b *breaker) dropped(now time.Time, d drop) (blamed, guilty bool) {
 	b.strikes++
 	enough := 2
 	if now.Before(b.flaps) && d.code == 0 { // with a code it was no chance
-		enough = 5
+		enough = 3
 	}
 	if b.strikes < enough || b.allRefused() {
 		return true, false

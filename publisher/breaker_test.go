@@ -32,16 +32,17 @@ func TestBreakerBlamesOnlyWhatThePeerClosedRightAfter(t *testing.T) {
 		drops  []drop
 		guilty []int // of drops
 	}{
-		"twice in flight, twice alone":   {[]drop{closed(7, 20), closed(7, 20), alonely(7, 0), alonely(7, 4*time.Second)}, []int{3}},
-		"one at a time from the second":  {[]drop{closed(5, 20), closed(6, 20), closed(7, 7), alonely(7, 0), alonely(7, 0)}, []int{4}},
-		"another head each time":         {[]drop{closed(7, 20), closed(30, 50), closed(60, 80), closed(90, 99)}, nil},
-		"time-outs":                      {[]drop{silent, silent, silent, silent}, nil},
-		"time-outs alone":                {[]drop{closed(7, 20), closed(7, 20), timedOut(7), timedOut(7), timedOut(7)}, nil},
-		"nothing in flight":              {[]drop{idle, idle, idle, idle}, nil},
-		"alone once":                     {[]drop{closed(7, 20), closed(7, 20), alonely(7, 0), silent, idle}, nil},
-		"long after":                     {[]drop{closed(7, 20), closed(7, 20), alonely(7, 6*time.Second), alonely(7, 6*time.Second)}, nil},
-		"with time-outs between":         {[]drop{closed(7, 20), silent, closed(7, 20), silent, alonely(7, 0), silent, alonely(7, 0)}, []int{6}},
-		"on a link that drops by itself": {[]drop{idle, closed(7, 20), closed(7, 20), alonely(7, 0), alonely(7, 0), alonely(7, 0), alonely(7, 0), alonely(7, 0)}, []int{7}},
+		"twice in flight, twice alone":    {[]drop{closed(7, 20), closed(7, 20), alonely(7, 0), alonely(7, 4*time.Second)}, []int{3}},
+		"one at a time from the second":   {[]drop{closed(5, 20), closed(6, 20), closed(7, 7), alonely(7, 0), alonely(7, 0)}, []int{4}},
+		"another head each time":          {[]drop{closed(7, 20), closed(30, 50), closed(60, 80), closed(90, 99)}, nil},
+		"time-outs":                       {[]drop{silent, silent, silent, silent}, nil},
+		"time-outs alone":                 {[]drop{closed(7, 20), closed(7, 20), timedOut(7), timedOut(7), timedOut(7)}, nil},
+		"nothing in flight":               {[]drop{idle, idle, idle, idle}, nil},
+		"alone once":                      {[]drop{closed(7, 20), closed(7, 20), alonely(7, 0), silent, idle}, nil},
+		"long after":                      {[]drop{closed(7, 20), closed(7, 20), alonely(7, 6*time.Second), alonely(7, 6*time.Second)}, nil},
+		"with time-outs between":          {[]drop{closed(7, 20), silent, closed(7, 20), silent, alonely(7, 0), silent, alonely(7, 0)}, []int{6}},
+		"on a link that drops by itself":  {[]drop{idle, closed(7, 20), closed(7, 20), alonely(7, 0), alonely(7, 0), alonely(7, 0)}, []int{5}},
+		"which it does between the times": {[]drop{closed(7, 20), closed(7, 20), alonely(7, 0), idle, alonely(7, 0), alonely(7, 0), idle, alonely(7, 0)}, nil},
 	} {
 		b := breaker{t: realTiming}
 		var got []int

@@ -47,7 +47,11 @@ func TestRandomFaultsBetweenUsAndMosquitto(t *testing.T) {
 		r.until(t, fmt.Sprintf("progress beyond %d events, seed %d", beyond, seed), func(s State) bool { return s.Connected && s.Acked >= beyond })
 	}
 	cuts := 0
-	for i := 0; i < faults || cuts < 6; i++ {
+	doubled := func() bool { // else the run has tested nothing
+		_, repeats := orderOf(t, sub.all())
+		return repeats > 0
+	}
+	for i := 0; i < faults || cuts < 6 || i < 20*faults && !doubled(); i++ {
 		var list []mapping.Event
 		for range 1 + random.IntN(2*window) {
 			for d := range devices {

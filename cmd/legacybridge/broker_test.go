@@ -224,13 +224,14 @@ type bridge struct {
 // startBridge runs `legacybridge run` on a configuration file.
 func startBridge(t testing.TB, config, state string, args ...string) *bridge {
 	t.Helper()
-	return startBridgeIn(t, nil, config, state, args...)
+	return startBuild(t, program, nil, config, state, args...)
 }
 
-func startBridgeIn(t testing.TB, env []string, config, state string, args ...string) *bridge {
+// startBuild runs a build of the program with variables of its own.
+func startBuild(t testing.TB, binary string, env []string, config, state string, args ...string) *bridge {
 	t.Helper()
 	b := &bridge{t: t, stderr: &syncBuffer{}}
-	b.cmd = exec.Command(program, append([]string{"run", "-c", config, "--state", state}, args...)...)
+	b.cmd = exec.Command(binary, append([]string{"run", "-c", config, "--state", state}, args...)...)
 	b.cmd.Env = append(os.Environ(), env...)
 	b.cmd.Stderr, b.cmd.Stdout = b.stderr, b.stderr
 	if err := b.cmd.Start(); err != nil {

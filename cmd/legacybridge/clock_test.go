@@ -97,10 +97,7 @@ func newClockRig(t *testing.T) *clockRig {
 // start runs a build of the program.
 func (r *clockRig) start(binary string, env ...string) *bridge {
 	r.t.Helper()
-	was := program
-	program = binary
-	defer func() { program = was }()
-	return startBridgeIn(r.t, env, r.config, r.state)
+	return startBuild(r.t, binary, env, r.config, r.state)
 }
 
 func (r *clockRig) append(n int) {

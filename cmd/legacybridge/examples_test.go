@@ -39,7 +39,7 @@ func TestExamplesRun(t *testing.T) {
 			config := copyExample(t, filepath.Join("..", "..", "examples", name), dir, append(e.replace,
 				"mqtts://broker.example.com:8883", "mqtt://"+s.addr(), "mqtts://broker-a.example.com:8883", "mqtt://127.0.0.1:1", // away: the next of the list takes over
 				"mqtts://broker-b.example.com:8883", "mqtt://"+s.addr())...)
-			b := startBridgeIn(t, e.env, config, filepath.Join(dir, "state"))
+			b := startBuild(t, program, e.env, config, filepath.Join(dir, "state"))
 			arrived := s.arrived
 			if name == "lab" {
 				arrived = watchLocal(t, config, dir)

@@ -145,7 +145,7 @@ func TestRunKeepsTheTokenToItself(t *testing.T) {
 		case 2:
 			env = append(env, "CREDENTIALS_DIRECTORY="+filepath.Dir(config))
 		}
-		b := startBridgeIn(t, env, config, state, "-v")
+		b := startBuild(t, program, env, config, state, "-v")
 		waitFor(t, 20*time.Second, "events", func() bool { return s.received.Load() == 20 })
 		for _, args := range [][]string{{"queue", "stats"}, {"queue", "ls"}, {"queue", "verify"}, {"dead", "ls"}, {"dead", "export"}, {"check"},
 			{"check", "--json"}, {"check", "--format", "short"}, {"check", "--format", "github"}, {"run", "--dry-run", "--once"}} {
@@ -262,7 +262,7 @@ func TestLocalKeyIsInOnePlace(t *testing.T) {
 	config := filepath.Join(dir, "legacybridge.toml")
 	writeFile(t, config, fmt.Sprintf("schema = 1\n[local]\nlisten = %q\n[log]\nlevel = \"debug\"\n[web]\nlisten = \"off\"\n", freeAddr(t))+
 		fmt.Sprintf(logSite, newLogFileWith(t, 20)), 0o600)
-	b := startBridgeIn(t, []string{"GOTRACEBACK=all"}, config, state, "-v")
+	b := startBuild(t, program, []string{"GOTRACEBACK=all"}, config, state, "-v")
 	path := filepath.Join(state, "local", "key.json")
 	waitFor(t, 20*time.Second, "the key", func() bool { _, err := os.Stat(path); return err == nil })
 	waitFor(t, 20*time.Second, "the connection", func() bool { return strings.Contains(b.stderr.String(), "connected to the platform") })
