@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"time"
 )
 
@@ -11,6 +12,7 @@ type cutMoment struct {
 	acked    []message             // events that were acknowledged by then
 	when     map[message]time.Time // of these
 	received map[message]bool      // events that had come by then, acknowledged or not
+	unsure   map[message]bool      // of these, what came while it was cut: it may have been stored after it
 	promised []message             // events that were stored and not acknowledged
 }
 
@@ -18,10 +20,13 @@ type cutMoment struct {
 func (p *powerPlant) look(came []arrival, n int, at time.Time) *cutMoment {
 	t := p.t
 	t.Helper()
-	c := &cutMoment{at: at, seen: p.floor, when: map[message]time.Time{}, received: map[message]bool{}}
-	for _, a := range came {
+	c := &cutMoment{at: at, seen: p.floor, when: map[message]time.Time{}, received: map[message]bool{}, unsure: map[message]bool{}}
+	for i, a := range came {
 		for _, e := range events(t, a.message) {
 			c.received[e] = true
+			if i >= n {
+				c.unsure[e] = true
+			}
 			if _, before := c.when[e]; !before && !a.acked.IsZero() {
 				c.when[e] = a.acked
 				c.acked = append(c.acked, e)
@@ -58,7 +63,20 @@ func (p *powerPlant) judge(c *cutMoment, got []message, sum *cutResult) {
 			o.row(laterEvent, values(n))
 		}
 	}
-	all := c.acked[:len(c.acked):len(c.acked)]
+	var all []message
+	otherwise := map[string]message{} // how the copy told of a row
+	row := func(e message) string { return fmt.Sprint(e.topic, rowOf(t, e)) }
+	for _, m := range got {
+		for _, e := range events(t, m) {
+			otherwise[row(e)] = e
+		}
+	}
+	for _, e := range c.acked {
+		if other, told := otherwise[row(e)]; told && other != e && c.unsure[e] {
+			continue // it was stored after the cut, and the copy went another way
+		}
+		all = append(all, e)
+	}
 	var again, inFlight, recent, older int
 	there := map[message]bool{}
 	for _, m := range got {

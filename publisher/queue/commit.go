@@ -3,6 +3,7 @@ package queue
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -78,7 +79,13 @@ func (q *Queue) turn(now time.Time) (end bool, err error) {
 	}
 	q.sayDrops(now)
 	q.sayGone(now)
-	return end, q.tendCursor(now, end)
+	if err := q.tendCursor(now, end); err != nil || !end {
+		return end, err
+	}
+	if err := q.log.trim(); err != nil {
+		return end, fmt.Errorf("end segment: %w", err)
+	}
+	return end, nil
 }
 
 // due says whether the pending group is to be committed. Under mu.

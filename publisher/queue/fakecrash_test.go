@@ -118,3 +118,10 @@ func (f *fakeFS) copy() *fakeFS {
 	}
 	return o
 }
+
+// graft puts a file of another one in the place of ours.
+func (f *fakeFS) graft(o *fakeFS, name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.names[name], f.durable[name] = o.names[name], o.names[name]
+}

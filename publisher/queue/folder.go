@@ -19,6 +19,7 @@ type folder struct {
 	dir     string
 	log     *slog.Logger
 	target  int64  // bytes after which a segment is full
+	most    int64  // bytes that all may take; 0: room is not laid ahead
 	machine uint64 // this machine, 0: not known
 	stream  uint32
 
@@ -28,6 +29,7 @@ type folder struct {
 	index    uint64     // of the next segment
 	mustRoll bool       // nothing may be written behind what is in the last segment
 	cut      int64      // where the last segment ends, to be done after the roll; -1: it is whole
+	laid     int64      // bytes of the last segment's file: zero behind what is written
 }
 
 func (d *folder) last() *segment { return d.segs[len(d.segs)-1] }
@@ -37,8 +39,14 @@ func (d *folder) bytes() int64 {
 	for _, s := range d.segs {
 		n += s.size
 	}
+	if len(d.segs) > 0 {
+		n += max(d.laid-d.last().size, 0)
+	}
 	return n
 }
+
+// grows is by how much n more bytes make the folder larger.
+func (d *folder) grows(n int64) int64 { return max(d.last().size+n-d.laid, 0) }
 
 // full says whether n more bytes belong into a new segment. One without a batch is not full, however small segments are; and
 // one that began with much must grow by half of it first, or every write would begin a segment and write all that anew.
@@ -85,12 +93,10 @@ func (d *folder) create(state []byte) (*segment, error) {
 		_ = f.Close() // the first error stands
 		return nil, fmt.Errorf("sync %s: %w", name, err)
 	}
-	old := d.f
-	d.f, d.mustRoll = f, false
-	if old != nil {
-		if err := old.Close(); err != nil {
-			return nil, fmt.Errorf("close segment: %w", err)
-		}
+	err = errors.Join(d.trim(), d.close())
+	d.f, d.laid, d.mustRoll = f, s.size, false
+	if err != nil {
+		return nil, fmt.Errorf("end segment: %w", err)
 	}
 	if d.cut >= 0 && len(d.segs) > 0 {
 		if err := d.truncate(d.last(), d.cut); err != nil {
@@ -125,7 +131,11 @@ func (d *folder) append(group []byte) error {
 		if err := d.f.Truncate(s.size); err != nil {
 			return fmt.Errorf("cut %s after the disk was full: %w", s.path(d.dir), err)
 		}
+		d.laid = s.size
 		return errNoRoom
+	}
+	if err := d.lay(s.size + int64(len(group))); err != nil {
+		return fmt.Errorf("write %s: %w", s.path(d.dir), err)
 	}
 	if Planted(MissingFileSync) {
 		return nil

@@ -26,13 +26,15 @@ type damage struct {
 // What load found.
 type found struct {
 	damages []damage
-	headers []damage // damaged headers that do no harm, for the other one is whole
-	gaps    []span   // numbers between records that no record has, or between the last one and the durable mark
-	skipped []span   // numbers that are passed over, for a write that was cut off might have had them
-	junk    []string // files of an unfinished create or compact
-	unread  []string // files of which nothing can be read
-	rewrite [2]int64 // bytes of the last segment, from and to, that may not be durable
-	torn    damage   // a write that was cut off at the end of the last segment
+	headers []damage   // damaged headers that do no harm, for the other one is whole
+	gaps    []span     // numbers between records that no record has, or between the last one and the durable mark
+	skipped []span     // numbers that are passed over, for a write that was cut off might have had them
+	junk    []string   // files of an unfinished create or compact
+	unread  []string   // files of which nothing can be read
+	rewrite [2]int64   // bytes of the last segment, from and to, that may not be durable
+	torn    damage     // a write that was cut off at the end of the last segment
+	blank   bool       // of which there is nothing but zeros
+	loose   []*segment // older ones with laid room that was not given back
 }
 
 // load reads the whole folder and changes nothing in it. visit is called for every good record, in order; an error of
@@ -73,6 +75,7 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 		}
 	}
 	for i, s := range d.segs {
+		var err error
 		if s.base > 0 {
 			known(s.base)
 		} else {
@@ -80,8 +83,11 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 		}
 		if s.stream == 0 {
 			bad(s, 0, ends[i], "neither of its headers is whole")
-		} else if err := d.read(s, ends[i], known, bad, visit); err != nil {
+		} else if ends[i], err = d.read(s, ends[i], known, bad, visit); err != nil {
 			return fd, err
+		}
+		if ends[i] < s.size && s != d.last() {
+			fd.loose = append(fd.loose, s)
 		}
 		s.size = ends[i]
 	}
@@ -111,11 +117,11 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 	return fd, nil
 }
 
-// read visits the records of one segment.
-func (d *folder) read(s *segment, end int64, known func(uint64), bad func(*segment, int64, int64, string), visit func(*segment, *record) error) error {
+// read visits the records of one segment, and gives its end: room that was laid is behind it.
+func (d *folder) read(s *segment, end int64, known func(uint64), bad func(*segment, int64, int64, string), visit func(*segment, *record) error) (int64, error) {
 	f, err := d.fs.Open(s.path(d.dir), os.O_RDONLY)
 	if err != nil {
-		return fmt.Errorf("open segment: %w", err)
+		return end, fmt.Errorf("open segment: %w", err)
 	}
 	defer func() { _ = f.Close() }() // it only reads
 	sc := scanner{f: f, at: s.place(), off: headersSize, end: end}
@@ -123,13 +129,18 @@ func (d *folder) read(s *segment, end int64, known func(uint64), bad func(*segme
 		before := sc.off
 		r, ok, err := sc.next()
 		if err != nil {
-			return fmt.Errorf("read %s: %w", s.path(d.dir), err)
+			return end, fmt.Errorf("read %s: %w", s.path(d.dir), err)
 		}
 		if !ok {
-			if before < end {
-				bad(s, before, end, "not a record, or its checksum is wrong")
+			laid, err := isZero(f, before, end)
+			switch {
+			case err != nil:
+				return end, fmt.Errorf("read %s: %w", s.path(d.dir), err)
+			case laid:
+				return before, nil
 			}
-			return nil
+			bad(s, before, end, "not a record, or its checksum is wrong")
+			return end, nil
 		}
 		if r.off > before {
 			bad(s, before, r.off, "not a record, or its checksum is wrong")

@@ -134,7 +134,7 @@ func (q *Queue) open() error {
 	}
 	q.reserve = newReserve(cfg.FS, cfg.Path)
 	size, _ := cfg.FS.Size(cfg.Path) // not known: 0
-	q.log = &folder{fs: cfg.FS, dir: cfg.Path, log: cfg.Log, target: cfg.segment(size), machine: machine(cfg.FS)}
+	q.log = &folder{fs: cfg.FS, dir: cfg.Path, log: cfg.Log, target: cfg.segment(size), most: cfg.MaxBytes, machine: machine(cfg.FS)}
 	q.books.since = time.Now().UTC()
 	cur, st, err := openCursor(cfg.FS, cfg.Path, filepath.Join(cfg.Path, "cursor"))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 //
 //   - damage, if the cursor knows them to be durable, or if a later write is behind them;
 //   - torn, if only records of the same write are behind them, which go with them.
+//   - room that was laid, or a write of which nothing came to the disk, if they are zero.
 //
 // A last segment without any record is a roll that was cut off.
 func (d *folder) tail(fd *found, durable mark) (end int64, err error) {
@@ -41,6 +42,7 @@ func (d *folder) tail(fd *found, durable mark) (end int64, err error) {
 		end = s.size
 		if t.cut >= 0 && !Planted(TornTailKept) {
 			d.mustRoll, d.cut, end = true, t.cut, t.cut
+			fd.blank = t.zero
 			fd.torn = damage{seg: s, from: t.cut, to: s.size, why: "a write that was cut off"}
 		} else if t.end < s.size {
 			d.mustRoll = true // damage at the very end: nothing is written behind it
@@ -68,7 +70,7 @@ func without(list []damage, s *segment) []damage {
 type tailScan struct {
 	records int
 	whole   int   // of them before cut
-	zero    bool  // nothing but zeros
+	zero    bool  // nothing but zeros behind the last record
 	hurt    bool  // the first copy of its state is damaged
 	cut     int64 // where a torn write begins; -1: none
 	end     int64 // behind the last record
@@ -107,16 +109,21 @@ func (d *folder) scanTail(s *segment, sure int64) (tailScan, error) {
 			t.whole = t.records
 		}
 	}
+	from := t.cut
 	if t.records == 0 {
-		t.zero, err = isZero(f, s.size)
+		from = 0 // the headers too
+	}
+	if from >= 0 {
+		t.zero, err = isZero(f, from, s.size)
 	}
 	return t, err
 }
 
-func isZero(f File, size int64) (bool, error) {
-	b := make([]byte, windowSize)
-	for off := int64(0); off < size; off += windowSize {
-		part := b[:min(size-off, windowSize)]
+// isZero says whether a file holds nothing but zeros in a range.
+func isZero(f File, from, to int64) (bool, error) {
+	b := make([]byte, min(to-from, windowSize))
+	for off := from; off < to; off += windowSize {
+		part := b[:min(to-off, windowSize)]
 		if err := readAll(f, part, off); err != nil {
 			return false, err
 		}
@@ -189,8 +196,13 @@ func (d *folder) mend(fd *found, done *ranges) error {
 			return fmt.Errorf("sync %s: %w", s.path(d.dir), err)
 		}
 	}
-	if fd.torn.seg != nil {
+	if fd.torn.seg != nil && !fd.blank {
 		d.log.Info("a write that was cut off is left out", "file", s.path(d.dir), "offset", fd.torn.from, "bytes", fd.torn.to-fd.torn.from)
+	}
+	for _, s := range fd.loose {
+		if err := d.truncate(s, s.size); err != nil {
+			return err
+		}
 	}
 	left := fd.damages[:0]
 	for _, g := range fd.damages {

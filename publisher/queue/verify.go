@@ -76,7 +76,7 @@ func (r *Report) folder(cfg *Config, dir string) error {
 	for _, g := range slices.Concat(fd.headers, fd.damages) {
 		r.fault(g.seg.path(dir), g.from, g.to-g.from, g.why, false)
 	}
-	if g := fd.torn; g.seg != nil {
+	if g := fd.torn; g.seg != nil && !fd.blank {
 		r.fault(g.seg.path(dir), g.from, g.to-g.from, "not a record, or its checksum is wrong; at the end, so it may be a write that was cut off", true)
 	}
 	// What a kill left of a compaction (fd.junk) is no fault: nothing of it counted, and the next start removes it.
