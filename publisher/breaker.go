@@ -61,13 +61,15 @@ type drop struct {
 // A link that flaps may by chance cut twice just there. It betrays itself by drops that no event can have caused: with
 // nothing in flight, or with what was acknowledged on the next connection. After one of these it takes three times, and
 // each drop with nothing in flight begins the count anew: where a suspect goes out on a connection that stood 2 s and is
-// answered within some 100 ms, three cuts in a row right behind it, and none in the quiet before, are no chance any more.
+// answered within some 100 ms, three cuts in a row right behind it, and none in the quiet before, are no chance any more;
+// nor are eight in all.
 type breaker struct {
 	t timing
 
 	head    uint64 // in flight first at the last drop
 	drops   int    // in a row with that head
-	strikes int    // of them alone on a quiet connection
+	strikes int    // of them alone on a quiet connection, since the link dropped by itself
+	struck  int    // and in all
 	reach   uint64 // highest number in flight at the last drop; 0: that is past
 	until   uint64 // one at a time up to this number: the event to blame may stand behind some whose acknowledgements got lost
 
@@ -117,7 +119,7 @@ func (b *breaker) acked(now time.Time, f *flight) {
 	}
 }
 
-func (b *breaker) clear() { b.head, b.drops, b.strikes = 0, 0, 0 }
+func (b *breaker) clear() { b.head, b.drops, b.strikes, b.struck = 0, 0, 0, 0 }
 
 // dropped judges a drop. blamed means that it is the breaker's business: the head is a suspect. guilty means that the
 // head is to be set aside.
@@ -160,11 +162,12 @@ func (b *breaker) dropped(now time.Time, d drop) (blamed, guilty bool) {
 		return true, false
 	}
 	b.strikes++
+	b.struck++
 	enough := 2
 	if now.Before(b.flaps) && d.code == 0 { // with a code it was no chance
 		enough = 3
 	}
-	if b.strikes < enough || b.allRefused() {
+	if b.strikes < enough && b.struck < 8 || b.allRefused() {
 		return true, false
 	}
 	b.inRow++

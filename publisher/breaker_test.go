@@ -28,10 +28,15 @@ func timedOut(head uint64) drop {
 func TestBreakerBlamesOnlyWhatThePeerClosedRightAfter(t *testing.T) {
 	silent, idle := closed(7, 20), closed(7, 20)
 	silent.byPeer, idle.inFlight = false, false
+	often := []drop{closed(7, 20), closed(7, 20)}
+	for range 8 {
+		often = append(often, alonely(7, 0), idle)
+	}
 	for name, c := range map[string]struct {
 		drops  []drop
 		guilty []int // of drops
 	}{
+		"eight times between its drops":   {often, []int{16}},
 		"twice in flight, twice alone":    {[]drop{closed(7, 20), closed(7, 20), alonely(7, 0), alonely(7, 4*time.Second)}, []int{3}},
 		"one at a time from the second":   {[]drop{closed(5, 20), closed(6, 20), closed(7, 7), alonely(7, 0), alonely(7, 0)}, []int{4}},
 		"another head each time":          {[]drop{closed(7, 20), closed(30, 50), closed(60, 80), closed(90, 99)}, nil},

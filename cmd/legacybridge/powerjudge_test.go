@@ -23,10 +23,10 @@ func (p *powerPlant) look(came []arrival, n int, at time.Time) *cutMoment {
 	c := &cutMoment{at: at, seen: p.floor, when: map[message]time.Time{}, received: map[message]bool{}, unsure: map[message]bool{}}
 	for i, a := range came {
 		for _, e := range events(t, a.message) {
-			c.received[e] = true
-			if i >= n {
+			if i >= n && !c.received[e] {
 				c.unsure[e] = true
 			}
+			c.received[e] = true
 			if _, before := c.when[e]; !before && !a.acked.IsZero() {
 				c.when[e] = a.acked
 				c.acked = append(c.acked, e)

@@ -16,9 +16,14 @@ const codeDamaged = "QUE001"
 // maxDamage is what such a letter takes of the bytes.
 const maxDamage = 64 << 10
 
-// recall reads a folder: books, and the numbers that do not wait.
-func recall(d *folder, st cursorState, b *books, done *ranges) (found, error) {
+// recall reads a folder: books, and the numbers that do not wait. see looks at each record first; nil: nobody does.
+func recall(d *folder, st cursorState, b *books, done *ranges, see func(*record) error) (found, error) {
 	fd, err := d.load(st.mark, func(s *segment, r *record) error {
+		if see != nil {
+			if err := see(r); err != nil {
+				return err
+			}
+		}
 		switch r.kind {
 		case kindState:
 			spans, err := b.decode(r.body)

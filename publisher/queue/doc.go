@@ -78,14 +78,14 @@
 // what must be written even then.
 //
 // Behind the last record there may be zeros: room that was laid for small commits. It is given back when the segment or the
-// queue is closed.
+// queue is closed, and serves on after a crash.
 //
 // # After a crash
 //
 // The last write may be torn: it was never promised, and is cut off. What is torn and what is damaged is told apart by what
 // the cursor knows to be durable, and by later writes. The last write that is whole is written and synced once more: had
 // its sync failed before, the system would still show it, and a power cut would take it. Numbers that a cut-off write
-// might have had are passed over; zeros at the end count as one. Numbers that wait and are in no record are said to be lost: their segment is missing, for one
+// might have had are passed over. Numbers that wait and are in no record are said to be lost: their segment is missing, for one
 // goes only behind a durable cursor. Where a slot of the cursor is damaged they are taken for delivered.
 //
 // # Room

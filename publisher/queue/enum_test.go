@@ -22,7 +22,7 @@ func (c *cutting) Fatalf(format string, args ...any) {
 	c.T.Fatalf(c.where+": "+format, args...)
 }
 
-// operations are what workloads are made of. Segments are so small that appending begins new ones.
+// operations are what workloads are made of.
 var operations = map[byte]func(m *model){
 	'a': func(m *model) { m.append(m.links[0]) },
 	'b': func(m *model) { m.append(m.links[1]) },
@@ -93,11 +93,13 @@ func TestPowerCutAtEveryOperationOfTheStartAfterIt(t *testing.T) {
 func cutAll(t *testing.T, workloads []string, start bool) (cuts int) {
 	for _, w := range workloads {
 		for _, kept := range []string{"all", "nothing", "half"} {
-			for at := 1; ; at++ {
-				ended := false
-				synctest.Test(t, func(t *testing.T) { ended = cutOnce(t, w, kept, at, start, &cuts) })
-				if ended || t.Failed() {
-					break
+			for _, segment := range []int64{600, 8000} { // with rolls; with room that is laid
+				for at := 1; ; at++ {
+					ended := false
+					synctest.Test(t, func(t *testing.T) { ended = cutOnce(t, w, kept, segment, at, start, &cuts) })
+					if ended || t.Failed() {
+						break
+					}
 				}
 			}
 		}
@@ -106,7 +108,7 @@ func cutAll(t *testing.T, workloads []string, start bool) (cuts int) {
 }
 
 // cutOnce is one run, with the power cut at a change of the workload; ended says that it has no so many.
-func cutOnce(t *testing.T, workload, kept string, at int, start bool, cuts *int) (ended bool) {
+func cutOnce(t *testing.T, workload, kept string, segment int64, at int, start bool, cuts *int) (ended bool) {
 	n := 0
 	pick := func(what string, lo, hi int) int {
 		if what == "kept" {
@@ -122,8 +124,8 @@ func cutOnce(t *testing.T, workload, kept string, at int, start bool, cuts *int)
 		n++
 		return lo + n*7%(hi-lo+1)
 	}
-	c := &cutting{T: t, where: fmt.Sprintf("%s, %s kept, cut at %d", workload, kept, at)}
-	m := startModel(c, pick, &tally{}, queue.Config{WhenFull: map[string]queue.WhenFull{}}, "a", "b")
+	c := &cutting{T: t, where: fmt.Sprintf("%s, segments of %d, %s kept, cut at %d", workload, segment, kept, at)}
+	m := startModel(c, pick, &tally{}, queue.Config{Segment: segment, WhenFull: map[string]queue.WhenFull{}}, "a", "b")
 	defer m.end()
 	m.append(m.links[0])
 	m.append(m.links[1])
@@ -146,7 +148,7 @@ func cutOnce(t *testing.T, workload, kept string, at int, start bool, cuts *int)
 	_ = m.q.Close()
 	m.fs.crash(func(n int) int { return pick("kept", 0, n-1) })
 	for again := 1; start; again++ {
-		c.where = fmt.Sprintf("%s, %s kept, cut at %d, the start after it at %d", workload, kept, at, again)
+		c.where = fmt.Sprintf("%s, segments of %d, %s kept, cut at %d, the start after it at %d", workload, segment, kept, at, again)
 		m.fs.cutAfter(again)
 		q, err := queue.Open(m.cfg)
 		synctest.Wait()

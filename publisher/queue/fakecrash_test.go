@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"bytes"
 	"slices"
 	"time"
 )
@@ -124,4 +125,29 @@ func (f *fakeFS) graft(o *fakeFS, name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.names[name], f.durable[name] = o.names[name], o.names[name]
+}
+
+// blank makes a part of a file zero, on the disk and in memory.
+func (f *fakeFS) blank(name string, from, to int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.names[name]
+	clear(n.data[from:to])
+	clear(n.durable[min(from, len(n.durable)):min(to, len(n.durable))])
+}
+
+// spoil makes the rest of what was written into a file something else.
+func (f *fakeFS) spoil(name string, from int) {
+	end := len(bytes.TrimRight(f.content(name), "\x00"))
+	for off := from; off < end; off++ {
+		f.flip(name, off, 0x55)
+	}
+}
+
+// cutTo makes a file shorter.
+func (f *fakeFS) cutTo(name string, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	node := f.names[name]
+	node.data, node.durable = node.data[:n], node.durable[:min(n, len(node.durable))]
 }

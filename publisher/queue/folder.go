@@ -30,6 +30,7 @@ type folder struct {
 	mustRoll bool       // nothing may be written behind what is in the last segment
 	cut      int64      // where the last segment ends, to be done after the roll; -1: it is whole
 	laid     int64      // bytes of the last segment's file: zero behind what is written
+	tight    bool       // the disk had no room since the last roll
 }
 
 func (d *folder) last() *segment { return d.segs[len(d.segs)-1] }
@@ -39,14 +40,8 @@ func (d *folder) bytes() int64 {
 	for _, s := range d.segs {
 		n += s.size
 	}
-	if len(d.segs) > 0 {
-		n += max(d.laid-d.last().size, 0)
-	}
 	return n
 }
-
-// grows is by how much n more bytes make the folder larger.
-func (d *folder) grows(n int64) int64 { return max(d.last().size+n-d.laid, 0) }
 
 // full says whether n more bytes belong into a new segment. One without a batch is not full, however small segments are; and
 // one that began with much must grow by half of it first, or every write would begin a segment and write all that anew.
@@ -94,7 +89,7 @@ func (d *folder) create(state []byte) (*segment, error) {
 		return nil, fmt.Errorf("sync %s: %w", name, err)
 	}
 	err = errors.Join(d.trim(), d.close())
-	d.f, d.laid, d.mustRoll = f, s.size, false
+	d.f, d.laid, d.mustRoll, d.tight = f, s.size, false, false
 	if err != nil {
 		return nil, fmt.Errorf("end segment: %w", err)
 	}
@@ -131,10 +126,10 @@ func (d *folder) append(group []byte) error {
 		if err := d.f.Truncate(s.size); err != nil {
 			return fmt.Errorf("cut %s after the disk was full: %w", s.path(d.dir), err)
 		}
-		d.laid = s.size
+		d.laid, d.tight = s.size, true
 		return errNoRoom
 	}
-	if err := d.lay(s.size + int64(len(group))); err != nil {
+	if err := d.lay(s.size+int64(len(group)), int64(len(group))); err != nil {
 		return fmt.Errorf("write %s: %w", s.path(d.dir), err)
 	}
 	if Planted(MissingFileSync) {

@@ -32,8 +32,8 @@ type found struct {
 	junk    []string   // files of an unfinished create or compact
 	unread  []string   // files of which nothing can be read
 	rewrite [2]int64   // bytes of the last segment, from and to, that may not be durable
+	passed  int64      // bytes at the end of the last segment that are no record: in them was a number for each, at most
 	torn    damage     // a write that was cut off at the end of the last segment
-	blank   bool       // of which there is nothing but zeros
 	loose   []*segment // older ones with laid room that was not given back
 }
 
@@ -75,7 +75,6 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 		}
 	}
 	for i, s := range d.segs {
-		var err error
 		if s.base > 0 {
 			known(s.base)
 		} else {
@@ -83,11 +82,19 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 		}
 		if s.stream == 0 {
 			bad(s, 0, ends[i], "neither of its headers is whole")
-		} else if ends[i], err = d.read(s, ends[i], known, bad, visit); err != nil {
+		} else if end, err := d.read(s, ends[i], known, bad, visit); err != nil {
 			return fd, err
-		}
-		if ends[i] < s.size && s != d.last() {
-			fd.loose = append(fd.loose, s)
+		} else if end < ends[i] {
+			room, err := d.isRoom(i, end)
+			if err != nil {
+				return fd, err
+			}
+			if room {
+				fd.loose = append(fd.loose, s)
+				ends[i] = end
+			} else {
+				bad(s, end, ends[i], "not a record, or its checksum is wrong")
+			}
 		}
 		s.size = ends[i]
 	}
@@ -109,7 +116,7 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 		// What was cut off may have been read by someone after all, if it was damaged rather than torn: its numbers are
 		// not used again. It held fewer events than bytes.
 		lo := d.next
-		d.next += uint64(fd.torn.to - fd.torn.from)
+		d.next += uint64(fd.passed)
 		if d.next > lo {
 			fd.skipped = append(fd.skipped, span{lo, d.next})
 		}
@@ -117,11 +124,11 @@ func (d *folder) load(durable mark, visit func(s *segment, r *record) error) (fo
 	return fd, nil
 }
 
-// read visits the records of one segment, and gives its end: room that was laid is behind it.
+// read visits the records of one segment, and gives the end of the last one.
 func (d *folder) read(s *segment, end int64, known func(uint64), bad func(*segment, int64, int64, string), visit func(*segment, *record) error) (int64, error) {
 	f, err := d.fs.Open(s.path(d.dir), os.O_RDONLY)
 	if err != nil {
-		return end, fmt.Errorf("open segment: %w", err)
+		return 0, fmt.Errorf("open segment: %w", err)
 	}
 	defer func() { _ = f.Close() }() // it only reads
 	sc := scanner{f: f, at: s.place(), off: headersSize, end: end}
@@ -129,18 +136,10 @@ func (d *folder) read(s *segment, end int64, known func(uint64), bad func(*segme
 		before := sc.off
 		r, ok, err := sc.next()
 		if err != nil {
-			return end, fmt.Errorf("read %s: %w", s.path(d.dir), err)
+			return 0, fmt.Errorf("read %s: %w", s.path(d.dir), err)
 		}
 		if !ok {
-			laid, err := isZero(f, before, end)
-			switch {
-			case err != nil:
-				return end, fmt.Errorf("read %s: %w", s.path(d.dir), err)
-			case laid:
-				return before, nil
-			}
-			bad(s, before, end, "not a record, or its checksum is wrong")
-			return end, nil
+			return before, nil
 		}
 		if r.off > before {
 			bad(s, before, r.off, "not a record, or its checksum is wrong")

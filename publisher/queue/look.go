@@ -80,7 +80,7 @@ func look(cfg *Config) (*View, error) {
 }
 
 func (v *View) read(cfg *Config, st cursorState) error {
-	fd, err := recall(v.log, st, &v.books, &v.done)
+	fd, err := recall(v.log, st, &v.books, &v.done, nil)
 	if err != nil {
 		return err
 	}

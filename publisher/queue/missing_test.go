@@ -22,6 +22,9 @@ func TestMissingSegmentIsSaidAndCounted(t *testing.T) {
 			had := len(all(t, q))
 			_ = q.Close()
 			lose(fs)
+			if rep, err := queue.Verify(cfg); err != nil || len(rep.Faults) != 1 || !strings.Contains(rep.Faults[0].What, "missing") {
+				t.Errorf("verify: got %+v, %v, want one that says what is missing", rep.Faults, err)
+			}
 			q = open(t, cfg)
 			left := all(t, q) // the committer has said it before it answers
 			mustAppend(t, q, "a", "2", events("d", 100, 1))

@@ -261,6 +261,9 @@ func (m *model) ack(n int) {
 		}
 		err := m.q.Ack(numbers...)
 		synctest.Wait() // else the committer's next step were left to chance
+		for _, e := range m.read[i:j] {
+			m.out[string(e.Event.Payload)] = true // also if it failed: the cursor may hold it
+		}
 		if err != nil {
 			if !m.fs.expected() {
 				m.t.Fatalf("ack: %v", err)
@@ -268,7 +271,6 @@ func (m *model) ack(n int) {
 			return
 		}
 		for _, e := range m.read[i:j] {
-			m.out[string(e.Event.Payload)] = true
 			m.acked[string(e.Event.Payload)] = time.Now()
 		}
 		m.read = append(m.read[:i:i], m.read[j:]...)

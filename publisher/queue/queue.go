@@ -141,7 +141,7 @@ func (q *Queue) open() error {
 		return err
 	}
 	q.cursor = cur
-	fd, err := recall(q.log, st, &q.books, &q.acked)
+	fd, err := recall(q.log, st, &q.books, &q.acked, nil)
 	if err != nil {
 		return err
 	}

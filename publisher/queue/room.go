@@ -63,7 +63,7 @@ func (q *Queue) room(need int64, policy WhenFull, alone bool) (bool, error) {
 		// The last eighth is left to the links that drop. Else what they give up would be taken by one that only waits.
 		limit -= limit / 8
 	}
-	if q.log.bytes()+q.log.grows(need) <= limit {
+	if q.log.bytes()+need <= limit {
 		return true, nil
 	}
 	if err := q.reclaimFull(); err != nil {
@@ -72,7 +72,7 @@ func (q *Queue) room(need int64, policy WhenFull, alone bool) (bool, error) {
 	if q.isDiskFull() {
 		return false, nil
 	}
-	return q.log.bytes()+q.log.grows(need) <= limit || alone && q.idle(), nil
+	return q.log.bytes()+need <= limit || alone && q.idle(), nil
 }
 
 // idle says whether no event waits.

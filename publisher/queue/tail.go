@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 )
 
@@ -10,10 +11,11 @@ import (
 // followed by a sync before the next one begins, so that only the last write can be torn. Bytes that are no record are
 //
 //   - damage, if the cursor knows them to be durable, or if a later write is behind them;
-//   - torn, if only records of the same write are behind them, which go with them.
-//   - room that was laid, or a write of which nothing came to the disk, if they are zero.
+//   - torn, if only records of the same write are behind them, which go with them;
+//   - room that was laid, or a write of which nothing came to the disk, if they are zero: what comes next goes there.
 //
-// A last segment without any record is a roll that was cut off.
+// A last segment without any record is a roll that was cut off; so is one without a header, in which there is only its
+// state, if there are others: they go only behind a roll that is durable.
 func (d *folder) tail(fd *found, durable mark) (end int64, err error) {
 	for len(d.segs) > 0 {
 		s := d.last()
@@ -28,7 +30,8 @@ func (d *folder) tail(fd *found, durable mark) (end int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if t.whole == 0 && sure <= headersSize {
+		headless := s.flags&flagNoHeader != 0 && t.whole == t.states && len(d.segs) > 1
+		if (t.whole == 0 || headless) && sure <= headersSize {
 			name := s.path(d.dir)
 			if t.zero || s.stream != 0 {
 				fd.junk = append(fd.junk, name)
@@ -39,13 +42,14 @@ func (d *folder) tail(fd *found, durable mark) (end int64, err error) {
 			d.segs = d.segs[:len(d.segs)-1]
 			continue
 		}
-		end = s.size
+		end, d.laid = t.used, s.size
 		if t.cut >= 0 && !Planted(TornTailKept) {
 			d.mustRoll, d.cut, end = true, t.cut, t.cut
-			fd.blank = t.zero
-			fd.torn = damage{seg: s, from: t.cut, to: s.size, why: "a write that was cut off"}
-		} else if t.end < s.size {
+			fd.torn = damage{seg: s, from: t.cut, to: t.used, why: "a write that was cut off"}
+			fd.passed = t.used - t.cut
+		} else if t.end < t.used {
 			d.mustRoll = true // damage at the very end: nothing is written behind it
+			fd.passed = t.used - t.end
 		}
 		d.mustRoll = d.mustRoll || t.hurt // and if there is nothing but its state in it, it goes
 		if sure < end {
@@ -70,10 +74,12 @@ func without(list []damage, s *segment) []damage {
 type tailScan struct {
 	records int
 	whole   int   // of them before cut
-	zero    bool  // nothing but zeros behind the last record
+	states  int   // of these
+	zero    bool  // nothing but zeros
 	hurt    bool  // the first copy of its state is damaged
 	cut     int64 // where a torn write begins; -1: none
 	end     int64 // behind the last record
+	used    int64 // behind that there are only zeros, and nothing that is durable
 	write   int64 // where the last write begins
 }
 
@@ -107,31 +113,52 @@ func (d *folder) scanTail(s *segment, sure int64) (tailScan, error) {
 		}
 		if t.records++; t.cut < 0 {
 			t.whole = t.records
+			if r.kind == kindState {
+				t.states++
+			}
 		}
 	}
-	from := t.cut
-	if t.records == 0 {
-		from = 0 // the headers too
+	t.zero = t.records == 0 && usedTo(f, 0, s.size) == 0
+	t.used = min(max(usedTo(f, t.end, s.size), sure), s.size)
+	if t.cut == t.used {
+		t.cut = -1
 	}
-	if from >= 0 {
-		t.zero, err = isZero(f, from, s.size)
-	}
-	return t, err
+	return t, nil
 }
 
-// isZero says whether a file holds nothing but zeros in a range.
-func isZero(f File, from, to int64) (bool, error) {
+// usedTo is where the zeros begin that a part of a file ends with, at a multiple of frameAlign; from, if there is nothing
+// else. What cannot be read does not count as zero.
+func usedTo(f File, from, to int64) int64 {
+	if from >= to {
+		return from
+	}
+	end := from
 	b := make([]byte, min(to-from, windowSize))
 	for off := from; off < to; off += windowSize {
 		part := b[:min(to-off, windowSize)]
-		if err := readAll(f, part, off); err != nil {
-			return false, err
-		}
-		if used(part) > 0 {
-			return false, nil
+		n, err := f.ReadAt(part, off)
+		if n < len(part) && err != io.EOF {
+			end = off + int64(len(part))
+		} else if n := used(part[:n]); n > 0 {
+			end = off + int64(padded(n))
 		}
 	}
-	return true, nil
+	return min(end, to)
+}
+
+// isRoom says whether what lies behind the last record of an older segment was laid, and not given back when the next one
+// began: zeros, and no number is missing.
+func (d *folder) isRoom(i int, end int64) (bool, error) {
+	if i+1 >= len(d.segs) || d.segs[i+1].base == 0 || d.segs[i+1].base > d.next {
+		return false, nil
+	}
+	s := d.segs[i]
+	f, err := d.fs.Open(s.path(d.dir), os.O_RDONLY)
+	if err != nil {
+		return false, fmt.Errorf("open segment: %w", err)
+	}
+	defer func() { _ = f.Close() }() // it only reads
+	return usedTo(f, end, s.size) == end, nil
 }
 
 // repair writes the headers of a segment once more, one of which was damaged.
@@ -196,7 +223,7 @@ func (d *folder) mend(fd *found, done *ranges) error {
 			return fmt.Errorf("sync %s: %w", s.path(d.dir), err)
 		}
 	}
-	if fd.torn.seg != nil && !fd.blank {
+	if fd.torn.seg != nil {
 		d.log.Info("a write that was cut off is left out", "file", s.path(d.dir), "offset", fd.torn.from, "bytes", fd.torn.to-fd.torn.from)
 	}
 	for _, s := range fd.loose {

@@ -53,7 +53,7 @@ func verify(cfg *Config) (Report, error) {
 }
 
 func (r *Report) folder(cfg *Config, dir string) error {
-	sure, err := r.cursor(cfg.FS, filepath.Join(dir, "cursor"))
+	st, err := r.cursor(cfg.FS, filepath.Join(dir, "cursor"))
 	if err == nil || errors.Is(err, os.ErrNotExist) {
 		err = r.reserve(cfg.FS, filepath.Join(dir, "reserve"))
 	}
@@ -66,17 +66,23 @@ func (r *Report) folder(cfg *Config, dir string) error {
 	}
 	defer func() { _ = held.close() }() // it only reads
 	d := &folder{fs: held, dir: dir, log: cfg.Log}
-	fd, err := d.load(sure, func(_ *segment, rec *record) error {
+	see := func(rec *record) error {
 		r.Records++
 		return r.record(rec)
-	})
+	}
+	var fd found
+	if dir == cfg.Path {
+		fd, err = recall(d, st, new(books), new(ranges), see)
+	} else {
+		fd, err = d.load(mark{}, func(_ *segment, rec *record) error { return see(rec) })
+	}
 	if err != nil {
 		return err
 	}
 	for _, g := range slices.Concat(fd.headers, fd.damages) {
 		r.fault(g.seg.path(dir), g.from, g.to-g.from, g.why, false)
 	}
-	if g := fd.torn; g.seg != nil && !fd.blank {
+	if g := fd.torn; g.seg != nil {
 		r.fault(g.seg.path(dir), g.from, g.to-g.from, "not a record, or its checksum is wrong; at the end, so it may be a write that was cut off", true)
 	}
 	// What a kill left of a compaction (fd.junk) is no fault: nothing of it counted, and the next start removes it.
@@ -85,7 +91,7 @@ func (r *Report) folder(cfg *Config, dir string) error {
 	}
 	for _, s := range d.segs {
 		// The cursor may be older than a compaction, which made the segment shorter.
-		if sure.index == s.index && sure.off > s.size && s.flags&flagCompacted == 0 {
+		if sure := st.mark; sure.index == s.index && sure.off > s.size && s.flags&flagCompacted == 0 {
 			r.fault(s.path(dir), s.size, sure.off-s.size, "the file is too short", false)
 		}
 		r.Files++
@@ -155,22 +161,18 @@ func (r *Report) record(rec *record) error {
 	return fmt.Errorf("a record of kind %d, which is not known here", rec.kind)
 }
 
-func (r *Report) cursor(fsys FS, name string) (mark, error) {
+func (r *Report) cursor(fsys FS, name string) (cursorState, error) {
 	f, err := fsys.Open(name, os.O_RDONLY)
 	if err != nil {
-		return mark{}, err
+		return cursorState{broken: true}, err
 	}
 	defer func() { _ = f.Close() }() // it only reads
-	best, seq := mark{}, uint64(0)
 	for slot := range int64(2) {
 		b := make([]byte, slotSize)
 		if err := readAll(f, b, slot*slotSize); err != nil {
-			return mark{}, fmt.Errorf("read %s: %w", name, err)
+			return cursorState{}, fmt.Errorf("read %s: %w", name, err)
 		}
-		st, number, n, ok := decodeSlot(b)
-		if ok && number > seq {
-			best, seq = st.mark, number
-		}
+		_, _, n, ok := decodeSlot(b)
 		switch end := used(b); {
 		case end <= n:
 		case ok:
@@ -180,12 +182,15 @@ func (r *Report) cursor(fsys FS, name string) (mark, error) {
 		}
 	}
 	size, err := f.Size()
-	if err == nil && size != 2*slotSize {
+	if err != nil {
+		return cursorState{}, fmt.Errorf("size of %s: %w", name, err)
+	}
+	if size != 2*slotSize {
 		r.fault(name, size, 0, "the file has not the length that it should have", false)
 	}
 	r.Files++
 	r.Bytes += size
-	return best, err
+	return (&cursor{f: f, name: name}).load()
 }
 
 func (r *Report) reserve(fsys FS, name string) error {
