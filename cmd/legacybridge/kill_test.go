@@ -3,9 +3,13 @@ package main_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"legacybridge/publisher/queue"
 )
 
 // The site that is killed: a CSV log of which rows are filtered and rows are damaged, a log of long texts that go in
@@ -269,7 +273,10 @@ func (k *killRound) look(when string, late int) {
 	t.Helper()
 	k.feed()
 	k.o.books = stats(t, k.config, k.state)
-	command(t, "queue", "verify", "-c", k.config, "--state", k.state)
+	rep, err := queue.Verify(queue.Config{Path: filepath.Join(k.state, "queue"), Dead: queue.DeadConfig{Path: filepath.Join(k.state, "dead")}})
+	if err != nil || slices.ContainsFunc(rep.Faults, func(f queue.Fault) bool { return !f.Torn || late == 0 }) { // a kill may cut a write off
+		t.Errorf("after %s: verify says %+v, %v", when, rep.Faults, err)
+	}
 	v := look(t, k.state)
 	k.o.holds(t, v)
 	waiting := map[string]uint64{}

@@ -186,8 +186,12 @@ func queueVerify(cmd *cobra.Command, g *globals) error {
 			fmt.Fprintf(out, "%s, byte %d: %s (%d bytes)\n", f.File, f.Offset, f.What, f.Bytes)
 		}
 	}
-	if len(report.Faults) > 0 {
-		return exit(exitProblems, fmt.Errorf("%d damaged places; the records around them are kept. A copy of both folders helps to find out what did it: look at the disk", len(report.Faults)))
+	switch torn := torn(report.Faults); {
+	case len(report.Faults) == 0:
+	case torn == len(report.Faults):
+		return exit(exitProblems, errors.New("only the end is not whole: after a kill or a power cut that is a write which was never promised, and the next start leaves it out; else look at the disk"))
+	default:
+		return exit(exitProblems, fmt.Errorf("damaged places: %d; the records around them are kept. A copy of both folders helps to find out what did it: look at the disk", len(report.Faults)-torn))
 	}
 	if !g.json {
 		fmt.Fprintf(out, "sound: %d files, %d bytes, %d records with %d events and %d dead letters, every checksum right\n", report.Files, report.Bytes, report.Records, report.Events, report.Letters)
@@ -210,12 +214,23 @@ type faultLine struct {
 	Offset int64  `json:"offset"`
 	Bytes  int64  `json:"bytes"`
 	What   string `json:"what"`
+	Torn   bool   `json:"torn"` // it may be a write that a crash cut off
+}
+
+// torn is how many of them may be writes that a crash cut off.
+func torn(faults []queue.Fault) (n int) {
+	for _, f := range faults {
+		if f.Torn {
+			n++
+		}
+	}
+	return n
 }
 
 func faultLines(r queue.Report) []faultLine {
 	lines := []faultLine{}
 	for _, f := range r.Faults {
-		lines = append(lines, faultLine{f.File, f.Offset, f.Bytes, f.What})
+		lines = append(lines, faultLine{f.File, f.Offset, f.Bytes, f.What, f.Torn})
 	}
 	return lines
 }
