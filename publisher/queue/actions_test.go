@@ -156,7 +156,7 @@ func modelSeeds(sequences int) (seed uint64) {
 func sequence(t *rapid.T, seen *tally) {
 	seen.sequences++
 	pick := func(what string, lo, hi int) int { return between(lo, hi).Draw(t, what) }
-	cfg := queue.Config{Segment: int64([]int{1, 600, 600, 2000, 8000, 65536}[pick("segment", 0, 5)])}
+	cfg := queue.Config{Segment: int64([]int{1, 600, 600, 2000, 8000}[pick("segment", 0, 4)])}
 	links := []string{"a", "b"}
 	kind := pick("kind", 0, 3) // one in four each: nothing special, a full queue, a full disk, damage
 	if kind == 1 {

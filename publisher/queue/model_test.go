@@ -128,10 +128,14 @@ func (m *model) shut(how string) {
 		}
 		m.since, m.again = ended.Add(1), 0
 	case "kill":
+		failed := m.q.Err()
 		m.fs.powerOff()
 		_ = m.q.Close() // its goroutine must end; it cannot write
 		m.fs.kill()
 		m.since, m.again = latest(written, ended.Add(-100*time.Millisecond)), 64
+		if failed != nil && strings.Contains(failed.Error(), "cursor") { // its slot is torn: as after a power cut, the other one serves
+			m.since, m.again = latest(synced, ended.Add(-1100*time.Millisecond)), math.MaxInt
+		}
 		m.tally.kills++
 	default:
 		m.fs.powerOff()
