@@ -277,45 +277,56 @@ func TestDamagedStateOfANewSegmentLosesNoCheckpoint(t *testing.T) {
 	}
 }
 
-// A roll that the power cut off can leave a segment whose state is whole and whose header is not. While the disk is full no
-// other can be begun in its place: it goes, for all that it says stands in those before it.
-func TestRollThatLeftNoHeaderGoesAlsoOnAFullDisk(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		fs := newFakeFS()
-		cfg := queue.Config{Path: "/q", FS: fs, Segment: 1}
-		q := open(t, cfg)
-		mustAppend(t, q, "a", "1", events("d", 0, 1))
-		fs.cutAfter(2) // the new segment is made, and its write has begun
-		if err := q.Append(t.Context(), "a", []byte("2"), events("d", 1, 1)); err == nil {
-			t.Fatal("append without power: got no error")
-		}
-		_ = q.Close()
-		calls := 0
-		fs.crash(func(n int) int {
-			switch calls++; {
-			case calls == 1:
-				return n - 1 // its name is on the disk
-			case n == 5:
-				return 2 // and of its content the end
-			case n > 128:
-				return 128 // behind the headers
+// A roll that the power cut off can leave a segment whose headers are missing, or the first copy of its state. While the disk
+// is full no other can be begun in its place: it is removed, or mended from what is whole.
+func TestRollThatWasCutOffIsMendedAlsoOnAFullDisk(t *testing.T) {
+	const end, hole = 2, 3 // what is left of a write: see tear
+	for name, c := range map[string]struct{ kind, at, size int }{
+		"headers":               {end, headers, 0},
+		"first copy of a state": {hole, headers + 8, 16},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			fs := newFakeFS()
+			cfg := queue.Config{Path: "/q", FS: fs, Segment: 1}
+			q := open(t, cfg)
+			mustAppend(t, q, "a", "1", events("d", 0, 1))
+			fs.cutAfter(2) // the new segment is made, and its write has begun
+			if err := q.Append(t.Context(), "a", []byte("2"), events("d", 1, 1)); err == nil {
+				t.Fatal("append without power: got no error")
 			}
-			return 0
+			_ = q.Close()
+			calls := 0
+			fs.crash(func(n int) int {
+				switch calls++; {
+				case calls == 1:
+					return n - 1 // its name is on the disk
+				case n == 5:
+					return c.kind
+				case calls == 3:
+					return c.at
+				case calls == 5:
+					return c.size
+				}
+				return 0
+			})
+			torn := fs.files(".log")
+			if rep, err := queue.Verify(cfg); len(torn) != 2 || err != nil || len(rep.Faults) == 0 && c.kind == hole || fs.content(torn[1])[0] != 0 && c.kind == end {
+				t.Fatalf("%s: got %v, %+v, %v, want a second segment that is damaged", name, fs, rep, err)
+			}
+			fs.setSize(fs.usedNow())
+			q = open(t, cfg)
+			if got := len(all(t, q)); got != 1 || string(q.Checkpoint("a")) != "1" {
+				t.Errorf("%s: got %d events, checkpoint %q; want 1 and 1", name, got, q.Checkpoint("a"))
+			}
+			if err := q.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if rep, err := queue.Verify(cfg); err != nil || len(rep.Faults) > 0 {
+				t.Errorf("%s: got %+v, %v, want no fault", name, rep.Faults, err)
+			}
 		})
-		torn := fs.files(".log")
-		if len(torn) != 2 || fs.content(torn[1])[0] != 0 || fs.length(torn[1]) <= 128 {
-			t.Fatalf("got %v, want a second segment without its headers", fs)
-		}
-		fs.setSize(fs.usedNow())
-		q = open(t, cfg)
-		if got := len(all(t, q)); got != 1 || string(q.Checkpoint("a")) != "1" {
-			t.Errorf("got %d events, checkpoint %q; want 1 and 1", got, q.Checkpoint("a"))
-		}
-		if err := q.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if rep, err := queue.Verify(cfg); err != nil || len(rep.Faults) > 0 {
-			t.Errorf("got %+v, %v, want no fault", rep.Faults, err)
-		}
-	})
+	}
 }
+
+// headers is how many bytes of a segment are before its state.
+const headers = 128

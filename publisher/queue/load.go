@@ -32,6 +32,7 @@ type found struct {
 	junk    []string   // files of an unfinished create or compact
 	unread  []string   // files of which nothing can be read
 	rewrite [2]int64   // bytes of the last segment, from and to, that may not be durable
+	second  [2]int64   // offset and end of the copy of the last segment's state, if the first is damaged
 	passed  int64      // bytes at the end of the last segment that are no record: in them was a number for each, at most
 	torn    damage     // a write that was cut off at the end of the last segment
 	loose   []*segment // older ones with laid room that was not given back

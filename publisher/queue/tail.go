@@ -51,7 +51,9 @@ func (d *folder) tail(fd *found, durable mark) (end int64, err error) {
 			d.mustRoll = true // damage at the very end: nothing is written behind it
 			fd.passed = t.used - t.end
 		}
-		d.mustRoll = d.mustRoll || t.hurt // and if there is nothing but its state in it, it goes
+		if t.second[1] > 0 {
+			d.mustRoll, fd.second = true, t.second
+		}
 		if sure < end {
 			fd.rewrite = [2]int64{t.write, end}
 		}
@@ -73,14 +75,14 @@ func without(list []damage, s *segment) []damage {
 // A tailScan is what the end of a segment looks like.
 type tailScan struct {
 	records int
-	whole   int   // of them before cut
-	states  int   // of these
-	zero    bool  // nothing but zeros
-	hurt    bool  // the first copy of its state is damaged
-	cut     int64 // where a torn write begins; -1: none
-	end     int64 // behind the last record
-	used    int64 // behind that there are only zeros, and nothing that is durable
-	write   int64 // where the last write begins
+	whole   int      // of them before cut
+	states  int      // of these
+	zero    bool     // nothing but zeros
+	cut     int64    // where a torn write begins; -1: none
+	end     int64    // behind the last record
+	used    int64    // behind that there are only zeros, and nothing that is durable
+	second  [2]int64 // offset and end of the copy of its state, if the first is damaged
+	write   int64    // where the last write begins
 }
 
 func (d *folder) scanTail(s *segment, sure int64) (tailScan, error) {
@@ -103,7 +105,9 @@ func (d *folder) scanTail(s *segment, sure int64) (tailScan, error) {
 				t.write = 0 // the header is part of it
 			}
 		} else if ok && t.records == 0 && r.kind == kindState {
-			t.hurt = r.off > before // its second copy serves: it may be all that is left of older segments
+			if r.off > before { // its second copy serves: it may be all that is left of older segments
+				t.second = [2]int64{r.off, r.off + r.size}
+			}
 		} else if before >= sure && t.cut < 0 && (ok && r.off > before || !ok && before < s.size) {
 			t.cut = before
 		}
@@ -174,6 +178,21 @@ func (d *folder) repair(s *segment) error {
 	return nil
 }
 
+// restate writes the first copy of a segment's state anew, from the second: another segment, which would bring both, has no
+// room on a full disk.
+func (d *folder) restate(s *segment, f File, second [2]int64) error {
+	from, to := second[0], second[1]
+	if to == 0 || from-headersSize != to-from {
+		return nil // the first is whole; or its place is not known
+	}
+	rec := make([]byte, to-from)
+	if _, err := f.ReadAt(rec, from); err != nil {
+		return err
+	}
+	seal(rec, s.place(), headersSize, flagFirst)
+	return errors.Join(write(f, rec, headersSize), f.Sync())
+}
+
 // mend makes the folder ready to be written after load. What the last write left in memory of the system is written once
 // more: had its sync failed, it would be read back now and still be lost in a power cut.
 //
@@ -211,6 +230,9 @@ func (d *folder) mend(fd *found, done *ranges) error {
 		return fmt.Errorf("open segment: %w", err)
 	}
 	d.f = f
+	if err := d.restate(s, f, fd.second); err != nil {
+		return fmt.Errorf("repair the state of %s: %w", s.path(d.dir), err)
+	}
 	if from, to := fd.rewrite[0], fd.rewrite[1]; from < to {
 		b := make([]byte, to-from)
 		if _, err := f.ReadAt(b, from); err != nil {
