@@ -189,7 +189,7 @@ func queueVerify(cmd *cobra.Command, g *globals) error {
 	switch torn := torn(report.Faults); {
 	case len(report.Faults) == 0:
 	case torn == len(report.Faults):
-		return exit(exitProblems, errors.New("only the end is not whole: after a kill or a power cut that is a write which was never promised, and the next start leaves it out; else look at the disk"))
+		return exit(exitProblems, errors.New("the last write is not whole: after a kill or a power cut that is one which was never promised, and the next start sees to it; if there was neither, look at the disk"))
 	default:
 		return exit(exitProblems, fmt.Errorf("damaged places: %d; the records around them are kept. A copy of both folders helps to find out what did it: look at the disk", len(report.Faults)-torn))
 	}
